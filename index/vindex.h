@@ -1,0 +1,155 @@
+/*
+ * The index: vectors, terms, bitmaps and deadlines of the chunks of a collection, derived from PostgreSQL's change log.
+ *
+ * One writer per collection applies changes (vindex_apply) and publishes an immutable, reference-counted view; any
+ * number of threads search (vindex_search) without ever waiting for it. A search pins the current view with a hazard
+ * pointer; what its hits point to stays valid until vindex_result_release.
+ *
+ * Head and sealed segments: rows are added to a mutable head that is searched exactly; past `head_max` rows a
+ * background thread builds a sealed segment (HNSW, FAISS C API) and the next view replaces the head's rows by it.
+ * Small segments are merged by tiers, dropping retired slots.
+ *
+ * Files: `<dir>/<collection id>/`: sealed segments and a manifest, each with version, identity and checksum, written to
+ * a temporary name, fsynced and renamed. Anything damaged, missing or of another identity is reported in the log and
+ * the collection starts from sequence 0: never a wrong answer.
+ */
+#ifndef ASSAY_INDEX_VINDEX_H
+#define ASSAY_INDEX_VINDEX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+#include "base/json_read.h"
+#include "base/str.h"
+#include "index/filter.h"
+
+enum { VINDEX_DIM_MAX = 4096, VINDEX_K_MAX = 1000, VINDEX_QUERY_MAX = 8192 /* bytes of query text */ };
+
+enum chunk_state { CHUNK_PENDING, CHUNK_ACTIVE, CHUNK_QUARANTINED, CHUNK_RETIRED, CHUNK_STATE_COUNT };
+const char *chunk_state_name(enum chunk_state s);
+
+enum embedder_kind { EMBEDDER_BUILTIN, EMBEDDER_CLIENT, EMBEDDER_OPENAI };
+
+/* ---- process ---- */
+struct vindex_config {
+    const char *dir;      /* created when missing, mode 0700 */
+    int build_threads;    /* OpenMP threads of a segment build, >= 1 */
+    size_t head_max;      /* rows searched exactly before a segment is sealed; 0: default */
+    int ef_search;        /* beam of HNSW; 0: default */
+};
+struct vindex;
+enum assay_code vindex_open(const struct vindex_config *cfg, struct vindex **out, struct err *err) MUST_USE;
+void vindex_close(struct vindex *v); /* joins the builder; every collection must be closed before */
+
+/* ---- collection ---- */
+struct vindex_spec {
+    int32_t id;
+    struct digest identity; /* changes when the collection is another one or its embedder differs */
+    enum embedder_kind kind;
+    int dim;
+};
+struct vindex_collection;
+/* Loads what the disk has. *applied is the sequence to follow the change log from (0: from the start). */
+enum assay_code vindex_collection_open(struct vindex *v, const struct vindex_spec *spec,
+                                       struct vindex_collection **out, int64_t *applied, struct err *err) MUST_USE;
+/* Waits for searches that still pin a view. Does not write files: see vindex_checkpoint. */
+void vindex_collection_close(struct vindex_collection *c);
+/* Forgets everything, on disk too: the change log went back (a restored database). Writer's thread only. */
+enum assay_code vindex_collection_reset(struct vindex_collection *c, struct err *err) MUST_USE;
+
+/* ---- writing: one thread at a time per collection ---- */
+enum vindex_change_kind {
+    VINDEX_ADD,    /* a chunk becomes present in `state`; all fields below */
+    VINDEX_STATE,  /* chunk, state */
+    VINDEX_TOUCH,  /* document, acl, modified_at: what may change without a new version */
+    VINDEX_SOURCE  /* source, source_name, source_active, max_age: precedes every ADD that names the source */
+};
+struct vindex_change {
+    int64_t seq;
+    enum vindex_change_kind kind;
+    enum chunk_state state;
+    int64_t chunk;    /* the store's number, unique in the collection; ADD of a number already present replaces it */
+    int64_t document; /* the store's number */
+    int32_t source;   /* the store's number */
+    struct digest chunk_id, version, pipeline;
+    struct str key, uri, title, text, heading, metadata_json, media_type, language, run, group;
+    size_t from, to;
+    int page;
+    double quality;
+    const float *embedding; /* dim floats, any finite norm > 0 (normalised here); NULL: the built-in embedder computes it */
+    bool has_acl;           /* false: for everyone. true with an empty list: for nobody */
+    struct str_list acl;
+    int64_t modified_at_us; /* deadline of the document = modified_at + the source's max_age */
+    struct str source_name;
+    bool source_active;
+    int64_t max_age_us; /* CLOCK_NEVER: does not age */
+};
+/* Applies a run of changes that ends at a commit boundary and publishes one view: searches see all of it or none.
+ * Copies what it keeps. `commit` is the commit the view then stands at. */
+enum assay_code vindex_apply(struct vindex_collection *c, const struct vindex_change *changes, size_t n,
+                             int64_t upto_seq, const struct digest *commit, struct err *err) MUST_USE;
+/* Publishes a view without the slots whose deadline has passed, and takes over finished background builds. Cheap when
+ * there is nothing to do. Writer's thread; call it at least every second. *next_deadline_us may be CLOCK_NEVER. */
+enum assay_code vindex_tick(struct vindex_collection *c, int64_t now_us, int64_t *next_deadline_us,
+                            struct err *err) MUST_USE;
+/* Writes what is not on disk yet (head rows, states, manifest). Writer's thread. */
+enum assay_code vindex_checkpoint(struct vindex_collection *c, struct err *err) MUST_USE;
+
+/* ---- searching: any thread ---- */
+enum vindex_mode { VINDEX_HYBRID, VINDEX_VECTOR, VINDEX_LEXICAL };
+struct vindex_query {
+    enum vindex_mode mode;
+    struct str text;          /* for the lexical leg and the built-in embedder; may be absent with `vector` in mode vector */
+    const float *vector;      /* dim finite floats or NULL: the built-in embedder makes it of text */
+    size_t k;                 /* 1..VINDEX_K_MAX */
+    const struct filter *filter; /* NULL: none */
+    double min_quality;
+    struct str_list principals; /* groups that the caller may see by */
+    bool exact;
+    bool include_quarantined; /* quarantined and stale chunks and blocked sources too, each hit marked by its state; never retired or pending, never outside the ACL */
+    int64_t now_us;           /* the moment that freshness is judged at */
+};
+struct vindex_hit {
+    struct digest chunk, version, pipeline;
+    struct str document, uri, title, text, heading, source, metadata_json, media_type, language, run;
+    size_t from, to;
+    int page;
+    double score;   /* fused, higher is better; in mode vector the cosine, in mode lexical the BM25 score */
+    double quality;
+    enum chunk_state state;
+    int64_t fresh_until_us; /* CLOCK_NEVER: does not age */
+    int vector_rank, lexical_rank; /* 1-based; 0: not found by that leg */
+    double vector_score, lexical_score;
+};
+struct vindex_result {
+    struct vindex_hit *hits; /* in the caller's arena; the strings point into the pinned view */
+    size_t n;
+    struct digest commit;
+    int64_t seq;
+    const char *plan; /* static: how the vector leg was answered, "graph", "exact", "none" */
+    size_t eligible;  /* slots that passed every predicate */
+    void *pin;
+};
+/* Hits in order of score, ties by chunk id. Always min(k, matches) hits when `exact` or when fewer than k slots are
+ * eligible. ASSAY_INVALID for a vector of zero norm or k out of range. Takes no lock that a writer can hold. */
+enum assay_code vindex_search(struct vindex_collection *c, const struct vindex_query *q, struct arena *a,
+                              struct vindex_result *out, struct err *err) MUST_USE;
+/* Unpins; safe on a zeroed result. After it the hits' strings are invalid. */
+void vindex_result_release(struct vindex_collection *c, struct vindex_result *r);
+
+/* Blocks until the published view has reached `seq`, or deadline_us (monotonic). */
+bool vindex_wait(struct vindex_collection *c, int64_t seq, int64_t deadline_us) MUST_USE;
+
+struct vindex_stats {
+    int64_t seq;
+    struct digest commit;
+    size_t slots, chunks_by_state[CHUNK_STATE_COUNT], segments, head_rows, terms;
+    size_t memory_bytes, disk_bytes;
+    int64_t builds, merges, checkpoints;
+    double oldest_overdue_seconds; /* by how long the longest-stale active chunk is past its deadline; 0: none */
+};
+void vindex_stats(struct vindex_collection *c, struct vindex_stats *out);
+
+#endif
