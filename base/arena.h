@@ -45,7 +45,8 @@ void arena_rollback(struct arena *a, struct arena_mark mark);
 /* Bytes reserved from malloc, for limits and tests. */
 size_t arena_reserved(const struct arena *a);
 
-/* malloc/calloc/realloc/strdup that never return NULL (fatal instead). Freed with free(). The only malloc in the house. */
+/* malloc/calloc/realloc/strdup that never return NULL (fatal instead). Freed with free(). The only malloc in the house.
+ */
 void *mem_alloc(size_t n) MUST_USE;
 void *mem_calloc(size_t n, size_t size) MUST_USE;
 void *mem_realloc(void *p, size_t n) MUST_USE;

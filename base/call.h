@@ -9,10 +9,10 @@
 #include "base/arena.h"
 
 struct call {
-    struct arena *arena;     /* results live here */
-    int64_t deadline_us;     /* clock_mono_us() past which waiting is pointless */
-    const char *request_id;  /* for logs; never NULL */
-    const char *actor;       /* "key:<name>" or "system:<part>", for audit and quarantine; never NULL */
+    struct arena *arena;    /* results live here */
+    int64_t deadline_us;    /* clock_mono_us() past which waiting is pointless */
+    const char *request_id; /* for logs; never NULL */
+    const char *actor;      /* "key:<name>" or "system:<part>", for audit and quarantine; never NULL */
 };
 
 #endif

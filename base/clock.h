@@ -9,14 +9,14 @@
 
 #include "base/str.h"
 
-#define CLOCK_NEVER INT64_MAX      /* no deadline */
+#define CLOCK_NEVER INT64_MAX /* no deadline */
 #define CLOCK_SECOND INT64_C(1000000)
 #define CLOCK_DAY (INT64_C(86400) * CLOCK_SECOND)
 enum { CLOCK_TEXT = 32 };
 
-int64_t clock_now_us(void);       /* wall clock, UTC */
-int64_t clock_mono_us(void);      /* monotonic, for deadlines and durations */
-int64_t clock_mono_ns(void);      /* monotonic, for latencies */
+int64_t clock_now_us(void);  /* wall clock, UTC */
+int64_t clock_mono_us(void); /* monotonic, for deadlines and durations */
+int64_t clock_mono_ns(void); /* monotonic, for latencies */
 
 /* RFC 3339 in, any offset; years 0001-9999; false when malformed. Fractions beyond microseconds are cut. */
 bool clock_parse(struct str s, int64_t *us);

@@ -47,8 +47,8 @@ enum { ERR_FIELDS_MAX = 16 };
 
 struct err {
     enum assay_code code;
-    const char *slug; /* static string, the tail of the problem's `type`; NULL: the code's default */
-    char detail[256]; /* safe for clients */
+    const char *slug;         /* static string, the tail of the problem's `type`; NULL: the code's default */
+    char detail[256];         /* safe for clients */
     struct err_field *fields; /* malloc'd array of ERR_FIELDS_MAX or NULL; freed by err_clear */
     size_t n_fields;
     const char *file; /* where it was raised, for the log */

@@ -251,6 +251,25 @@ static void mark_present(const struct place *p)
         *(bool *)(p->target + p->field->present_offset) = true;
 }
 
+/* Reports the members that no field names; true when there was one. */
+static bool report_unknown(const struct place *base, const json_t *obj, const struct json_field *fields)
+{
+    bool found = false;
+    const char *name;
+    json_t *v;
+    /* The iterator asks for a mutable object but does not change it. */
+    json_t *members = (json_t *)(uintptr_t)obj;
+    json_object_foreach(members, name, v) {
+        if (find_field(fields, str_of(name)))
+            continue;
+        struct place p = *base;
+        pointer_push(p.pointer, str_of(name));
+        PROBLEM(&p, "is not a known member");
+        found = true;
+    }
+    return found;
+}
+
 enum assay_code json_read(struct arena *a, const json_t *obj, const char *prefix, const struct json_field *fields,
                           void *target, struct err *err)
 {
@@ -276,27 +295,17 @@ enum assay_code json_read(struct arena *a, const json_t *obj, const char *prefix
         }
         failed |= p.failed;
     }
-    /* Anything left over is a member nobody knows. The iterator does not change the object. */
-    json_t *members = json_object_size(obj) > known ? json_incref((json_t *)(uintptr_t)obj) : NULL;
-    const char *name;
-    json_t *v;
-    json_object_foreach (members, name, v) {
-        if (!find_field(fields, str_of(name))) {
-            struct place p = base;
-            pointer_push(p.pointer, str_of(name));
-            PROBLEM(&p, "is not a known member");
-            failed = true;
-        }
-    }
-    json_decref(members);
+    if (known < json_object_size(obj))
+        failed |= report_unknown(&base, obj, fields);
     return failed ? ASSAY_INVALID : ASSAY_OK;
 }
 
-/* JSON's number grammar (RFC 8259, section 6) without hexadecimal, "inf" and the like, which strtod would take. */
+/* Decimal only: strtod would take hexadecimal, "inf" and "nan" too. */
 static bool parse_double(struct arena *a, struct str s, double *out)
 {
+    static const char allowed[] = "0123456789+-.eE";
     for (size_t i = 0; i < s.len; i++) {
-        if (!strchr("0123456789+-.eE", s.ptr[i]))
+        if (!memchr(allowed, s.ptr[i], sizeof allowed - 1))
             return false;
     }
     char *end;

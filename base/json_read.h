@@ -45,8 +45,8 @@ struct str_list {
 struct json_field {
     const char *name;
     enum json_type type;
-    size_t offset;            /* of the target */
-    size_t present_offset;    /* of a bool set when the member was there; 0: none (never place one at offset 0) */
+    size_t offset;         /* of the target */
+    size_t present_offset; /* of a bool set when the member was there; 0: none (never place one at offset 0) */
     bool required;
     bool nullable;            /* null is as if absent */
     double min, max;          /* both 0: no limit on numbers, JSON_STR_MAX bytes on strings; max 0: no upper limit */
@@ -55,16 +55,18 @@ struct json_field {
 };
 enum { JSON_STR_MAX = 65536 };
 
+/* clang-format off */
 #define JSON_FIELD(st, member, kind, ...) {.name = #member, .type = (kind), .offset = offsetof(st, member), __VA_ARGS__}
 #define JSON_FIELDS_END {.name = NULL}
+/* clang-format on */
 
 /* Parses UTF-8 text strictly: one value, no duplicate members, at most JSON_DEPTH_MAX deep and JSON_VALUES_MAX large
  * (both checked before the tree is built), no NUL, no number out of range. The tree is freed with the arena.
  * ASSAY_INVALID with line and column otherwise; the message never repeats the text. */
 enum assay_code json_parse(struct arena *a, struct str text, json_t **out, struct err *err) MUST_USE;
 
-/* Reads `obj` into `target` (which the caller has set to the defaults). prefix is the pointer of obj itself ("" at top).
- * ASSAY_INVALID with every problem in err->fields; the target is then half filled and not to be used. */
+/* Reads `obj` into `target` (which the caller has set to the defaults). prefix is the pointer of obj itself ("" at
+ * top). ASSAY_INVALID with every problem in err->fields; the target is then half filled and not to be used. */
 enum assay_code json_read(struct arena *a, const json_t *obj, const char *prefix, const struct json_field *fields,
                           void *target, struct err *err) MUST_USE;
 

@@ -1,6 +1,7 @@
 #include "base/json_write.h"
 
 #include <assert.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,18 +10,22 @@
 
 #include "base/clock.h"
 
+/* Digits before the decimal point without an exponent. ECMAScript has 21, but a whole number of more than 18 might not
+ * fit the 64-bit integer that JSON readers, ours among them, take it for. */
+enum { PLAIN_MAX = 18 };
+
 size_t jsonw_double_text(double v, char out[JSONW_DOUBLE_TEXT])
 {
     assert(isfinite(v));
     char text[JSONW_DOUBLE_TEXT];
-    /* Fifteen digits give the shortest form of every double that has one so short; seventeen suffice for all. */
-    for (int precision = 14; precision <= 16; precision++) {
+    /* Fifteen digits give the shortest form of every normal number that has one so short; seventeen suffice for all. */
+    for (int precision = fabs(v) < DBL_MIN ? 0 : 14; precision <= 16; precision++) {
         (void)snprintf(text, sizeof text, "%.*e", precision, fabs(v));
         if (strtod(text, NULL) == fabs(v))
             break;
     }
     /* text is d.ddde[+-]xx: gather the digits, without trailing zeros, and the place of the decimal point. */
-    char digits[20];
+    char digits[20] = "0";
     int n = 0;
     const char *p = text;
     for (; *p && *p != 'e'; p++) {
@@ -34,9 +39,9 @@ size_t jsonw_double_text(double v, char out[JSONW_DOUBLE_TEXT])
     int len;
     if (v == 0)
         len = snprintf(out, JSONW_DOUBLE_TEXT, "0");
-    else if (n <= point && point <= 21)
+    else if (n <= point && point <= PLAIN_MAX)
         len = snprintf(out, JSONW_DOUBLE_TEXT, "%s%.*s%.*s", sign, n, digits, point - n, "00000000000000000000");
-    else if (0 < point && point <= 21)
+    else if (0 < point && point <= PLAIN_MAX)
         len = snprintf(out, JSONW_DOUBLE_TEXT, "%s%.*s.%.*s", sign, point, digits, n - point, digits + point);
     else if (-6 < point && point <= 0)
         len = snprintf(out, JSONW_DOUBLE_TEXT, "%s0.%.*s%.*s", sign, -point, "000000", n, digits);

@@ -19,8 +19,9 @@ struct jsonw {
     bool after_key;
 };
 
-/* The shortest decimal that reads back as v, laid out as ECMAScript does (RFC 8785, section 3.2.2.3): 1, 0.1, 1e+21.
- * v must be finite. Returns the length; out is NUL-terminated. */
+/* The shortest decimal that reads back as v, laid out as ECMAScript does (RFC 8785, section 3.2.2.3), except that the
+ * exponent begins at 1e18, so that no double looks like an integer beyond 64 bits: 1, 0.1, 1e+18. v must be finite.
+ * Returns the length; out is NUL-terminated. */
 enum { JSONW_DOUBLE_TEXT = 32 };
 size_t jsonw_double_text(double v, char out[JSONW_DOUBLE_TEXT]);
 /* Appends a JSON string with its quotes; invalid UTF-8 becomes U+FFFD. */
@@ -32,7 +33,7 @@ void jsonw_object_end(struct jsonw *w);
 void jsonw_array(struct jsonw *w);
 void jsonw_array_end(struct jsonw *w);
 void jsonw_key(struct jsonw *w, const char *key);
-void jsonw_str(struct jsonw *w, struct str s); /* absent (ptr NULL) is written as null */
+void jsonw_str(struct jsonw *w, struct str s);   /* absent (ptr NULL) is written as null */
 void jsonw_cstr(struct jsonw *w, const char *s); /* NULL as null */
 void jsonw_int(struct jsonw *w, int64_t v);
 void jsonw_double(struct jsonw *w, double v); /* shortest that reads back; not finite is written as null */

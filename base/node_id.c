@@ -12,10 +12,14 @@ struct kind_row {
 };
 
 static const struct kind_row kinds[NODE_KIND_COUNT] = {
-    [NODE_SOURCE] = {"source", "DATASET", "dataset"},     [NODE_DOCUMENT] = {"document", "DATASET", "dataset"},
-    [NODE_VERSION] = {"version", "DATASET", "dataset"},   [NODE_CHUNK] = {"chunk", "DATASET", "dataset"},
-    [NODE_RECEIPT] = {"receipt", "DATASET", "dataset"},   [NODE_PIPELINE] = {"pipeline", "JOB", "job"},
-    [NODE_RUN] = {"run", "RUN", "run"},                   [NODE_DATASET] = {"dataset", "DATASET", "dataset"},
+    [NODE_SOURCE] = {"source", "DATASET", "dataset"},
+    [NODE_DOCUMENT] = {"document", "DATASET", "dataset"},
+    [NODE_VERSION] = {"version", "DATASET", "dataset"},
+    [NODE_CHUNK] = {"chunk", "DATASET", "dataset"},
+    [NODE_RECEIPT] = {"receipt", "DATASET", "dataset"},
+    [NODE_PIPELINE] = {"pipeline", "JOB", "job"},
+    [NODE_RUN] = {"run", "RUN", "run"},
+    [NODE_DATASET] = {"dataset", "DATASET", "dataset"},
     [NODE_JOB] = {"job", "JOB", "job"},
 };
 

@@ -80,7 +80,8 @@ size_t str_utf8_len(const char *p, size_t n)
     const unsigned char *u = (const unsigned char *)p;
     if (u[0] < 0x80)
         return 1;
-    /* The second byte's range excludes overlong forms, surrogates and what lies above U+10FFFF (RFC 3629, section 4). */
+    /* The second byte's range excludes overlong forms, surrogates and what lies above U+10FFFF (RFC 3629, section 4).
+     */
     size_t len;
     unsigned char lo = 0x80, hi = 0xBF;
     if (u[0] >= 0xC2 && u[0] <= 0xDF) {

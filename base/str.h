@@ -22,9 +22,9 @@ struct str str_of(const char *cstr); /* NULL gives the absent string */
 bool str_eq(struct str a, struct str b);
 bool str_eqc(struct str a, const char *b);
 bool str_starts(struct str s, const char *prefix);
-struct str str_trim(struct str s); /* ASCII white space */
-struct str str_dup(struct arena *a, struct str s);   /* copy, also NUL-terminated */
-char *str_cstr(struct arena *a, struct str s);       /* NUL-terminated copy; "" when absent */
+struct str str_trim(struct str s);                 /* ASCII white space */
+struct str str_dup(struct arena *a, struct str s); /* copy, also NUL-terminated */
+char *str_cstr(struct arena *a, struct str s);     /* NUL-terminated copy; "" when absent */
 /* Parses an optionally signed decimal that fills `s` entirely; false on overflow or trailing bytes. */
 bool str_to_i64(struct str s, int64_t *out);
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */

@@ -98,6 +98,8 @@ enum assay_code vindex_tick(struct vindex_collection *c, int64_t now_us, int64_t
 enum assay_code vindex_checkpoint(struct vindex_collection *c, struct err *err) MUST_USE;
 
 /* ---- searching: any thread ---- */
+/* What a rank of the vector leg weighs in hybrid fusion, beside 1 of the lexical leg: for `explain`. */
+double vindex_vector_weight(enum embedder_kind kind);
 enum vindex_mode { VINDEX_HYBRID, VINDEX_VECTOR, VINDEX_LEXICAL };
 struct vindex_query {
     enum vindex_mode mode;
@@ -119,6 +121,7 @@ struct vindex_hit {
     double score;   /* fused, higher is better; in mode vector the cosine, in mode lexical the BM25 score */
     double quality;
     enum chunk_state state;
+    bool source_active;     /* false: held back with its whole source, whatever its own state */
     int64_t fresh_until_us; /* CLOCK_NEVER: does not age */
     int vector_rank, lexical_rank; /* 1-based; 0: not found by that leg */
     double vector_score, lexical_score;

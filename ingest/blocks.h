@@ -13,7 +13,8 @@ struct block_rec {
     int level, page, depth;
     size_t from, to;    /* into text */
     size_t chars, link; /* bytes that are not blank, and how many of them stand in links (HTML) */
-    unsigned drop;      /* why it may be dropped (HTML): bits of the extractor; 0: kept */
+    unsigned mark;      /* where it stands (HTML): bits of the extractor */
+    unsigned drop;      /* why it is dropped (HTML): bits of the extractor; 0: kept */
 };
 
 struct blocks {

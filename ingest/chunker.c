@@ -110,7 +110,10 @@ static void unit_add(struct chunker *c, struct unit u)
         u.to--;
     if (u.from == u.to)
         return;
-    u.tokens = ingest_token_count((struct str){c->text.ptr + u.from, u.to - u.from});
+    /* With the blanks before it, which weigh something when a piece of code was cut at a long run of them. */
+    size_t gap = c->n_units ? c->units[c->n_units - 1].to : u.from;
+    u.tokens = ingest_token_count((struct str){c->text.ptr + gap, u.from - gap}) +
+               ingest_token_count((struct str){c->text.ptr + u.from, u.to - u.from});
     if (c->n_units == c->cap_units) {
         c->cap_units = c->cap_units ? c->cap_units * 2 : 64;
         c->units = mem_realloc(c->units, c->cap_units * sizeof *c->units);
@@ -129,7 +132,8 @@ static void block_to_units(struct chunker *c, const struct canonical_block *b, s
     struct unit u = {.kind = b->kind, .level = b->level, .depth = b->depth, .page = b->page, .path = path, .first = true};
     size_t tokens = ingest_token_count((struct str){c->text.ptr + b->from, b->to - b->from});
     size_t at = b->from;
-    while (tokens > max_of(c->p) && at < b->to) {
+    /* An eighth of the maximum is left for the heading that goes with the block. */
+    while (tokens > max_of(c->p) - max_of(c->p) / 8 && at < b->to) {
         size_t cut = segment_cut(c->text, at, b->to, limit_of(c->p), by_line(b->kind));
         u.from = at;
         u.to = cut;
@@ -203,6 +207,15 @@ static bool announces(const struct chunker *c, size_t i)
     return u->kind == BLOCK_PARAGRAPH && c->text.ptr[u->to - 1] == ':';
 }
 
+/* Whether the heading at `i` and all up to the next one weigh at most `room`. */
+static bool fits(const struct chunker *c, size_t i, size_t to, size_t room)
+{
+    size_t tokens = c->units[i].tokens;
+    while (++i < to && c->units[i].kind != BLOCK_HEADING && tokens <= room)
+        tokens += c->units[i].tokens;
+    return tokens <= room;
+}
+
 /* How many units from `from` on make the next chunk, when `used` tokens of it are taken by a repeated tail. */
 static size_t take(const struct chunker *c, size_t from, size_t to, size_t used)
 {
@@ -212,7 +225,8 @@ static size_t take(const struct chunker *c, size_t from, size_t to, size_t used)
         bool half = tokens * 2 >= target;
         if (n > 0 && tokens + u->tokens > (half ? target : max))
             break;
-        if (n > 0 && half && u->kind == BLOCK_TERM && !announces(c, i - 1))
+        if (n > 0 && half && !announces(c, i - 1) &&
+            (u->kind == BLOCK_TERM || (u->kind == BLOCK_HEADING && !fits(c, i, to, target - tokens))))
             break;
         tokens += u->tokens;
     }
@@ -269,15 +283,15 @@ static void section_to_spans(struct chunker *c, size_t from, size_t to)
 }
 
 /* Whether section b may share a chunk with the section a before it (and what was joined to that): siblings and
- * children may, when one of the two is light and both fit; a bare heading goes with its first child always. */
+ * children may, when one of the two is light and both fit, or is tiny; a bare heading goes with its first child always. */
 static bool may_join(const struct chunker *c, const struct section *first, const struct section *a,
                      const struct section *b, size_t tokens)
 {
     size_t target = limit_of(c->p);
     bool light = tokens * 3 < target || b->tokens * 3 < target;
-    bool below = b->level > a->level && a->level > 0;
-    bool beside = b->level == a->level || b->level >= first->level;
-    return first->level > 0 && (below || beside) && light && tokens + b->tokens <= target;
+    bool tiny = tokens * 8 < target || b->tokens * 8 < target;
+    bool related = b->level >= a->level || b->level >= first->level;
+    return related && (tiny || (light && tokens + b->tokens <= target));
 }
 
 static void sections_to_spans(struct chunker *c)

@@ -65,7 +65,7 @@ enum assay_code ingest_document(struct arena *a, const struct pipeline *p, const
 
 /* Estimate of model tokens in a text: words and punctuation runs by Unicode class, long runs counted once per 6 code
  * points, blanks once per 16, ideographs and Hangul syllables one each. Deterministic; used for chunk sizes and the
- * cost view. Cutting a text in two never lowers the sum. A token has at most 64 bytes. Input must be valid UTF-8. */
+ * cost view. Cutting a text in two never lowers the sum, but within a run of blanks. A token has at most 64 bytes. Input must be valid UTF-8. */
 size_t ingest_token_count(struct str text);
 
 #endif

@@ -1,6 +1,8 @@
 #include "ingest/segment.h"
 
+#include <assert.h>
 #include <string.h>
+#include <strings.h>
 #include <utf8proc.h>
 
 #include "ingest/ingest.h"
@@ -134,9 +136,10 @@ static enum start start_after(struct walk *w, const struct run *run)
         w->sentence_over = false;
         return run->class == RUN_IDEOGRAPH ? START_WORD : START_RUN;
     }
-    bool line = memchr(w->text.ptr + run->from, '\n', run->to - run->from) != NULL;
+    const char *line = memchr(w->text.ptr + run->from, '\n', run->to - run->from);
+    bool block = line && line + 1 < w->text.ptr + run->to && line[1] == '\n';
     enum start s = START_WORD;
-    if (w->sentence_over || (line && w->by_line))
+    if (w->sentence_over || block || (line && w->by_line))
         s = START_SENTENCE;
     else if (line)
         s = START_LINE;
@@ -168,8 +171,8 @@ size_t segment_cut(struct str text, size_t from, size_t to, size_t limit, bool b
             break;
         tokens += weight;
         enum start s = start_after(&w, &run);
-        if (s == START_RUN || s == START_WORD || tokens * 2 >= limit)
-            best[s] = run.to;
+        bool light = tokens * 2 < limit; /* an early end of a sentence is as good as that of any word */
+        best[light && s > START_WORD ? START_WORD : s] = run.to;
     }
     if (at >= to)
         return to;
@@ -184,7 +187,7 @@ size_t segment_tail(struct str text, size_t from, size_t to, size_t limit, bool 
     struct str range = {text.ptr, to};
     size_t total = ingest_token_count((struct str){text.ptr + from, to - from});
     struct walk w = {.text = range, .by_line = by_line};
-    size_t word = to, before = 0;
+    size_t word = to, line = to, before = 0;
     struct run run;
     for (size_t at = from; segment_run(range, at, &run); at = run.to) {
         before += segment_run_tokens(&run);
@@ -193,8 +196,12 @@ size_t segment_tail(struct str text, size_t from, size_t to, size_t limit, bool 
             continue;
         if (s == START_SENTENCE)
             return run.to;
-        if (s != START_RUN && word == to)
+        if (s == START_LINE && line == to)
+            line = run.to;
+        if (s == START_WORD && word == to)
             word = run.to;
     }
-    return word;
+    if (line < to)
+        return line;
+    return by_line ? to : word;
 }

@@ -29,7 +29,8 @@ size_t segment_run_tokens(const struct run *run);
 size_t segment_cut(struct str text, size_t from, size_t to, size_t limit, bool by_line);
 
 /* Where a repetition of the end of text[from, to) begins, so that it weighs at most `limit` tokens: the first sentence
- * (by_line: line) start that qualifies, else the first word start. Returns `to` when nothing does; never `from`. */
+ * start that qualifies, else the first line start, else the first word start; by_line: a line start or nothing. Returns
+ * `to` when nothing qualifies; never `from`. */
 size_t segment_tail(struct str text, size_t from, size_t to, size_t limit, bool by_line);
 
 #endif

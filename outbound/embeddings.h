@@ -15,7 +15,9 @@ struct embeddings_endpoint {
     struct str prefix;          /* put before each text ("query: "), may be absent */
     int dim, batch_size, timeout_ms, retries;
 };
-/* out: n * dim floats, row-major. Either all texts or none. ASSAY_UNAVAILABLE, ASSAY_UPSTREAM. *calls counts requests. */
+/* out: n * dim floats, row-major. Either all texts or none: out is not to be used after an error.
+ * ASSAY_UNAVAILABLE "embedder-unavailable" (it may pass later), ASSAY_UPSTREAM "embedder-refused" or "embedder-answer".
+ * *calls is raised by the number of requests sent. Blocks; thread-safe. */
 enum assay_code embeddings_get(struct outbound *o, const struct call *call, const struct embeddings_endpoint *ep,
                                const struct str *texts, size_t n, float *out, int *calls, struct err *err) MUST_USE;
 

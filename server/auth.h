@@ -30,7 +30,8 @@ enum assay_code auth_check(struct auth *a, struct arena *arena, struct str beare
 /* Makes a key: `text` receives the secret (shown once), `hash` what is stored. */
 enum { AUTH_KEY_TEXT = 64 };
 void auth_key_make(char text[AUTH_KEY_TEXT], struct digest *hash);
-/* First start: when no key exists, creates one with every scope and writes it to `file` (mode 0600, O_EXCL, fsynced). */
+/* First start: when no key exists, creates one with every scope and writes it to `file` (mode 0600, fsynced, in one
+ * step; the file of an earlier database is replaced). When keys exist and the file does not, only a warning is logged. */
 enum assay_code auth_bootstrap(struct auth *a, const struct call *call, const char *file, struct err *err) MUST_USE;
 
 #endif

@@ -25,23 +25,26 @@ struct collection { /* immutable after publication, but for what is marked */
     int32_t id;
     struct str name, description, embedder_json, policy_json;
     struct digest identity;
-    struct digest embedder; /* SHA-256 of embedder_json (for builtin: with embed_builtin_id) */
+    struct digest embedder; /* SHA-256 of embedder_json; for builtin embed_builtin_id */
     struct digest policy;   /* SHA-256 of policy_json */
     struct embedder_spec spec;
     struct pipeline pipeline;
     struct quality_weights weights;
     int64_t created_at_us;
+    int64_t applied_at_open;         /* sequence that the index files stood at when they were loaded */
     struct vindex_collection *index; /* has its own locking */
 };
 
 struct catalog;
 struct catalog *catalog_new(struct store *store, struct vindex *v);
 void catalog_free(struct catalog *c); /* closes the indexes */
-/* Loads collections not yet known (at start, and when another server made one). */
+/* Loads collections not yet known (at start, and when another server made one) and makes `default` when it is missing. A
+ * collection that cannot be opened is logged and left out. Blocks; one thread at a time, others wait. */
 enum assay_code catalog_refresh(struct catalog *c, const struct call *call, struct err *err) MUST_USE;
 /* Lock-free. NULL when unknown. "" means `default`. */
 struct collection *catalog_find(struct catalog *c, struct str name);
 struct collection *catalog_at(struct catalog *c, size_t i); /* NULL past the end */
+struct collection *catalog_by_id(struct catalog *c, int32_t id); /* NULL when unknown */
 /* As catalog_find, with the problem: ASSAY_NOT_FOUND "unknown-collection" for paths and queries, ASSAY_UNPROCESSABLE when
  * the name came in a body (in_body). */
 enum assay_code catalog_get(struct catalog *c, struct str name, bool in_body, struct collection **out,

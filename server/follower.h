@@ -14,7 +14,7 @@ struct follower;
 struct follower *follower_new(struct server *server);
 /* Catches up with the change log (or gives up when PostgreSQL is away) and starts the thread. */
 bool follower_start(struct follower *f);
-void follower_notify(struct follower *f);  /* after a commit: look now. Thread-safe, never blocks */
+void follower_notify(struct follower *f); /* after a commit: look now. Thread-safe, never blocks */
 /* Stops, writes a last checkpoint, joins, frees. */
 void follower_free(struct follower *f);
 /* Is the change log being followed (PostgreSQL answers)? What searches call `degraded` is its negation. Lock-free. */

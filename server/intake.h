@@ -7,11 +7,13 @@
 #define ASSAY_SERVER_INTAKE_H
 
 #include "base/call.h"
+#include "base/json_write.h"
 #include "server/catalog.h"
 #include "store/documents.h"
 
 struct server;
 struct intake;
+/* Sets libcurl up: call it before threads are started. NULL when that fails (logged). */
 struct intake *intake_new(struct server *server);
 void intake_free(struct intake *in);
 
@@ -23,45 +25,67 @@ struct intake_document { /* as read from the request body */
     struct str_list acl;
     json_t *vector;          /* array of numbers; collections with client vectors only: the document is one chunk */
 };
+enum {
+    INTAKE_ID_MAX = 1024, INTAKE_URI_MAX = 2048, INTAKE_TITLE_MAX = 1024, INTAKE_ACL_MAX = 256, INTAKE_ACL_ENTRY_MAX = 256,
+    INTAKE_METADATA_MAX = 65536, INTAKE_METADATA_DEPTH = 8
+};
 /* The field table of one document; strict. */
 extern const struct json_field intake_document_fields[];
-/* What the field table cannot say: text or content but not both, id or uri, a vector where one is needed... */
+/* What the field table cannot say: text or content but not both, id or uri, control characters, a media type that cannot
+ * be, a moment that is yet to come. ASSAY_INVALID or ASSAY_UNPROCESSABLE with the pointer. */
 enum assay_code intake_document_check(const struct intake_document *d, struct err *err) MUST_USE;
+/* The document's key: its id, or its URI (the URI's digest when that is longer than an id may be). */
+struct str intake_document_key(struct arena *a, const struct intake_document *d);
+
+/* A run of the collection's pipeline around intake_put calls. It is recorded when the first document has to be worked on,
+ * so that sending an unchanged corpus leaves no run. One thread at a time. */
+struct intake_run {
+    struct collection *collection;
+    char id[UUID_TEXT + 1];
+    bool started;
+    int64_t accepted, unchanged, rejected, chunks;
+};
+void intake_run_init(struct intake_run *run, struct collection *c);
+/* Closes the run when it was started; a failure is logged only, since the documents are stored already. */
+void intake_run_finish(struct intake *in, const struct call *call, struct intake_run *run, bool ok);
 
 struct intake_result {
     struct put_result put;
-    struct str id;            /* document key */
+    struct str id;            /* document key, in call->arena */
     struct digest version;
     struct err err;           /* with PUT_REJECTED; the caller clears it */
 };
-/* Puts n documents of one collection as one run and one commit at most (two when the batch has to be split). Unknown
- * documents are never half there. Each result stands alone; the function's own error means that nothing was written. */
-enum assay_code intake_put(struct intake *in, const struct call *call, struct collection *c, const char *run,
+/* Puts n documents of the run's collection as one commit at most (two when a document changed under way). Documents are
+ * never half there. Each result stands alone; the function's own error means that nothing was written, or with slug
+ * "commit-unknown" that nobody knows. `docs` and what they point to must outlive the call. */
+enum assay_code intake_put(struct intake *in, const struct call *call, struct intake_run *run,
                            const struct intake_document *docs, size_t n, struct intake_result *results,
                            struct store_commit *commit, struct err *err) MUST_USE;
-/* A run of the collection's pipeline around intake_put calls. */
-enum assay_code intake_run_start(struct intake *in, const struct call *call, struct collection *c,
-                                 char run[UUID_TEXT + 1], struct err *err) MUST_USE;
-void intake_run_finish(struct intake *in, const struct call *call, struct collection *c, const char *run, bool ok,
-                       int64_t accepted, int64_t unchanged, int64_t rejected);
 
-/* Bulk: reads NDJSON from `read`, batches by collection, reports per line. Memory stays constant: one batch, and at most
- * BULK_REJECTED_MAX detailed rejections (the rest is counted). */
+/* Bulk: reads NDJSON from `read`, batches by collection, reports per line. Memory stays constant: two batches (one being
+ * stored while the next is read and extracted), and at most BULK_REJECTED_MAX detailed rejections (the rest is counted). */
 enum { BULK_BATCH_DOCS = 64, BULK_BATCH_BYTES = 8 << 20, BULK_REJECTED_MAX = 1000 };
 struct bulk_source {
     enum assay_code (*read)(void *ctx, char *to, size_t max, size_t *n, struct err *err);
     void *ctx;
 };
+struct bulk_run { /* what went to one collection */
+    struct bulk_run *next;
+    struct intake_run run;
+    struct store_commit commit; /* the last one; seq 0: none */
+};
 struct bulk_report {
     int64_t lines, accepted, unchanged, rejected;
     struct buf rejected_json; /* comma-separated {"line":n,"problem":{...}} objects; the caller frees */
-    struct store_commit commit; /* the last one */
-    struct collection *collection; /* of the last commit, NULL when none */
+    struct bulk_run *runs;    /* one for each collection, in call->arena; the latest used first */
 };
-/* progress(ctx, lines, bytes) may be NULL. */
+/* progress(ctx, lines, errors) may be NULL; it is called after every batch, never goes back. An error (the client went
+ * away, PostgreSQL is lost) leaves what was committed; `out` then says how far it came. */
 enum assay_code intake_bulk(struct intake *in, const struct call *call, const struct bulk_source *from,
                             struct str default_collection, void (*progress)(void *ctx, int64_t lines, int64_t errors),
                             void *progress_ctx, struct bulk_report *out, struct err *err) MUST_USE;
+/* Writes {"accepted","unchanged","rejected":[...],"rejected_count","commit","run"}. */
+void intake_bulk_write(struct jsonw *w, const struct bulk_report *r);
 
 /* A query's vector from the collection's endpoint (kind openai); blocks until call->deadline_us at most. */
 enum assay_code intake_embed_query(struct intake *in, const struct call *call, struct collection *c, struct str text,

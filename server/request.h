@@ -19,6 +19,22 @@ struct body_stream;
 
 enum { REQUEST_PATH_PARAMS_MAX = 4, REQUEST_QUERY_MAX = 64, REQUEST_URI_MAX = 8192 };
 
+/* The headers that are kept for handlers; the order is that of the names in request.c. */
+enum request_header_id {
+    HEADER_ACCEPT,
+    HEADER_AUTHORIZATION, /* for dispatch.c; gone when a handler runs */
+    HEADER_CONTENT_ENCODING,
+    HEADER_CONTENT_TYPE,
+    HEADER_IDEMPOTENCY_KEY,
+    HEADER_IF_MATCH,
+    HEADER_IF_NONE_MATCH,
+    HEADER_LAST_EVENT_ID,
+    HEADER_TRACEPARENT,
+    HEADER_X_REQUEST_ID,
+    REQUEST_HEADER_COUNT
+};
+extern const char *const request_header_names[REQUEST_HEADER_COUNT]; /* lower case */
+
 struct request {
     struct server *server;
     struct call call;              /* arena, deadline, request id, actor ("key:<name>") */
@@ -31,8 +47,17 @@ struct request {
     struct body_stream *stream;    /* of a streaming route, else NULL */
     struct principal actor;        /* who asks; scopes already checked against the route */
     bool on_worker;                /* blocking calls are allowed */
-    const char *traceparent;       /* as taken or minted; NULL when none came */
+    const char *traceparent;       /* what the reply returns: the trace taken, with a span of ours; NULL when none came */
+    struct str headers[REQUEST_HEADER_COUNT];
 };
+
+/* Splits a query string (after the '?') into req->query, decoded as a form. ASSAY_INVALID for bad escapes, text that is
+ * not UTF-8, and more than REQUEST_QUERY_MAX parameters. */
+enum assay_code request_parse_query(struct request *req, struct str query, struct err *err) MUST_USE;
+/* Takes a valid W3C traceparent and makes ours: same trace id and flags, a new span id. NULL when it is not valid. */
+const char *request_trace(struct arena *a, struct str traceparent);
+/* Is it fit to be a request id: 1 to 64 of [A-Za-z0-9._-]? */
+bool request_id_valid(struct str s);
 
 /* Parses the body as a JSON object and reads it by the table. An empty body counts as {} when no field is required. */
 enum assay_code request_json(struct request *req, const struct json_field *fields, void *target,

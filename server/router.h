@@ -23,6 +23,7 @@ struct route {
     route_handler handler;
     const char *stream_type;      /* media type whose body is streamed to stream_handler instead; NULL: none */
     route_handler stream_handler; /* always on a worker */
+    bool encoded_body;            /* the handler reads Content-Encoding itself; others take no encoded body */
 };
 extern const struct route routes[]; /* ends with method NULL */
 

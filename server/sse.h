@@ -9,6 +9,7 @@
 
 #include "base/str.h"
 
+/* The struct is copied when the reply is sent. ctx must not live in the request's arena: the stream outlives it. */
 struct sse_source {
     /* Appends zero or more complete events; *done ends the stream after them. Called by the ticker thread. */
     void (*poll)(void *ctx, struct buf *out, bool *done);

@@ -52,6 +52,9 @@ struct document_put {
     struct str_list acl;
     struct chunk_put *chunks;
     size_t n_chunks;
+    bool touch_only;            /* nothing was extracted, since the client sent again what made `version`: canonical, chunks
+                                 * and hashes are not given. A touch while `version` is still current; otherwise
+                                 * PUT_REJECTED with ASSAY_CONFLICT "version-moved", and the caller extracts after all */
 };
 enum put_outcome { PUT_CREATED, PUT_UPDATED, PUT_TOUCHED, PUT_UNCHANGED, PUT_REJECTED };
 struct put_result {
@@ -65,7 +68,7 @@ struct documents_put {
     int32_t collection;
     struct digest pipeline, embedder;
     int dim;
-    const char *run;       /* uuid text; the run must exist (store_run_start) */
+    const char *run;       /* uuid text; the run must exist (store_run_start); NULL when every document is touch_only */
     bool check_duplicates; /* the pipeline's duplicate check */
     struct document_put *docs;
     size_t n;

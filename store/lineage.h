@@ -19,6 +19,8 @@ struct lineage_node {
     struct str collection; /* name; "" for foreign nodes and runs */
     struct str key;        /* as in node_id */
     struct str data_json;  /* the `data` member: {"name","namespace","createdAt",...}; never text of documents */
+    bool has_acl;          /* of the document behind a document, version or chunk: what may be shown to whom is up to */
+    struct str_list acl;   /* the caller */
 };
 struct lineage_edge {
     size_t origin, destination; /* into nodes */
@@ -32,8 +34,9 @@ struct lineage_graph {
 };
 enum { LINEAGE_DEPTH_MAX = 50, LINEAGE_NODES_MAX = 2000 };
 enum lineage_direction { LINEAGE_BOTH, LINEAGE_UP, LINEAGE_DOWN };
-/* Walks edges from `node`, `depth` steps in each direction (recursive CTE over indexed edges, depth and node caps).
- * Edges: source -> document -> version -> chunk -> receipt; document -> run -> version; pipeline -> run; foreign datasets
+/* Walks edges from `node`, `depth` steps in each direction: one indexed statement for each step, so that a node is
+ * visited once whatever the number of paths to it, with caps on depth and nodes. A run that is not asked for itself is
+ * not walked through to the other documents it took in. Edges: source -> document -> version -> chunk -> receipt; document -> run -> version; pipeline -> run; foreign datasets
  * and jobs as OpenLineage events said. Unknown node: ASSAY_NOT_FOUND "unknown-node". */
 enum assay_code store_lineage_walk(struct store *s, const struct call *call, const struct node_id *node, int depth,
                                    enum lineage_direction direction, struct lineage_graph *out,
@@ -88,6 +91,8 @@ struct receipt_trace_hit {
     int64_t modified_at_us, ingested_at_us;
     struct digest bytes_hash;
     const char *state_now; /* of the chunk, today */
+    bool has_acl;          /* of the document, today */
+    struct str_list acl;
 };
 struct receipt_row {
     struct receipt_put r; /* hits is NULL: see trace */

@@ -30,6 +30,8 @@ struct quarantine_row {
     int64_t opened_at_us, closed_at_us; /* CLOCK_NEVER while open */
     struct str opened_by, closed_by, close_note;
     int64_t chunks;        /* 1, or how many chunks a source entry holds back */
+    bool has_acl;          /* of the document: what may be shown to whom is up to the caller */
+    struct str_list acl;
 };
 struct quarantine_query {
     int32_t collection;

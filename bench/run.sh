@@ -1,0 +1,38 @@
+#!/bin/sh
+# `make bench`: ingest rate, and search throughput and latency as client and server see them, for the demo corpus (the
+# PostgreSQL manual), on an own throw-away cluster with fsync on and the server's defaults.
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+port=${BENCH_PORT:-18080}
+seconds=${BENCH_SECONDS:-5}
+work=$(mktemp -d "${TMPDIR:-/tmp}/assay-bench.XXXXXX")
+chmod 755 "$work"
+server=
+
+finish() {
+    [ -z "$server" ] || { kill -TERM "$server" 2>/dev/null && wait "$server"; } || true
+    [ -n "${ASSAY_DATABASE_URL:-}" ] || "$root/docker/cluster.sh" stop "$work/pg" >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 1' INT TERM
+
+database=${ASSAY_DATABASE_URL:-$("$root/docker/cluster.sh" start "$work/pg")}
+mkdir -p "$root/build/bench"
+cc -std=c17 -D_GNU_SOURCE -O2 -o "$root/build/bench/load" "$root/bench/load.c"
+
+ASSAY_DATABASE_URL=$database ASSAY_LISTEN=127.0.0.1:$port ASSAY_DATA_DIR=$work/data \
+    ASSAY_MIGRATIONS_DIR=$root/migrations ASSAY_OPENAPI_FILE=$root/build/openapi.json ASSAY_LOG_LEVEL=warn \
+    "$root/build/assayd" 2>"$work/log" &
+server=$!
+tries=0
+until curl -fsS -o /dev/null "http://127.0.0.1:$port/readyz" 2>/dev/null; do
+    tries=$((tries + 1))
+    [ $tries -lt 300 ] || { cat "$work/log" >&2; exit 1; }
+    sleep 0.1
+done
+ASSAY_KEY=$(cat "$work/data/admin.key")
+ASSAY_URL=http://127.0.0.1:$port
+export ASSAY_KEY ASSAY_URL
+python3 "$root/bench/report.py" --load "$root/build/bench/load" --port "$port" --seconds "$seconds" --work "$work"

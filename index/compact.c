@@ -1,0 +1,258 @@
+/*
+ * How segments grow up. Every apply adds a small flat segment. FLAT_FAN of one size class become one at once, on the
+ * writer's thread (a copy of a few thousand rows at most). Past head_max flat rows the builder makes one sealed segment
+ * of them all; SEALED_FAN sealed ones of one class, or one with many retired rows, are rewritten likewise. What was
+ * retired while a job ran stays in its result as a tombstone: the writer carries every row's present state over.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "index/collection.h"
+
+void held_add(struct vindex_collection *c, struct segment *seg, const struct seg_vis *vis)
+{
+    if (c->n == c->cap) {
+        c->cap = c->cap * 2 + 8;
+        c->segs = mem_realloc(c->segs, c->cap * sizeof(*c->segs));
+    }
+    c->segs[c->n++] = (struct held){.vs = {.seg = seg, .vis = *vis}};
+    c->dirty = true;
+}
+
+void held_drop(struct vindex_collection *c, const bool *gone)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        if (gone[i]) {
+            vis_unref(&c->segs[i].vs.vis);
+            segment_unref(c->segs[i].vs.seg);
+            c->dirty = true;
+        } else {
+            c->segs[kept++] = c->segs[i];
+        }
+    }
+    c->n = kept;
+}
+
+static size_t live_rows(const struct held *h)
+{
+    return h->vs.vis.rows->n - h->vs.vis.rows->by_state[CHUNK_RETIRED];
+}
+
+/* Size class: rows to the next power of `base`. */
+static unsigned size_class(size_t rows, size_t base)
+{
+    unsigned n = 0;
+    for (; rows > base; rows /= base) {
+        n++;
+    }
+    return n;
+}
+
+/* Puts `out` (may be NULL) in place of the picked segments; origins refer to them in order. */
+static void replace(struct vindex_collection *c, const bool *picked, struct segment *out,
+                    const struct seg_origin *origins)
+{
+    if (out != NULL) {
+        struct seg_vis *in = mem_calloc(c->n, sizeof(*in)), vis;
+        size_t n = 0;
+        for (size_t i = 0; i < c->n; i++) {
+            if (picked[i]) {
+                in[n++] = c->segs[i].vs.vis;
+            }
+        }
+        vis_merge(&vis, out, in, n, origins, c->sources);
+        free(in);
+        bool *gone = mem_calloc(c->n + 1, sizeof(*gone));
+        memcpy(gone, picked, c->n * sizeof(*gone));
+        held_add(c, out, &vis);
+        held_drop(c, gone);
+        free(gone);
+    } else {
+        held_drop(c, picked);
+    }
+}
+
+/* ---- flat segments, at once ---- */
+
+static bool is_flat(const struct held *h)
+{
+    return h->vs.seg->graph == NULL && !h->building;
+}
+
+static void merge_flat(struct vindex_collection *c, const bool *picked, size_t n)
+{
+    struct segment **in = mem_calloc(n, sizeof(*in));
+    const uint64_t **keep = mem_calloc(n, sizeof(*keep));
+    for (size_t i = 0, k = 0; i < c->n; i++) {
+        if (picked[i]) {
+            in[k] = c->segs[i].vs.seg;
+            keep[k++] = c->segs[i].vs.vis.rows->live;
+        }
+    }
+    struct seg_origin *origins = NULL;
+    struct segment *out = segment_merge(in, keep, n, &origins);
+    replace(c, picked, out, origins);
+    free(origins);
+    free(keep);
+    free(in);
+}
+
+static bool compact_flat(struct vindex_collection *c)
+{
+    bool any = false;
+    for (unsigned class = 0; class < 32 && c->n > 0; class++) {
+        bool *picked = mem_calloc(c->n, sizeof(*picked));
+        size_t n = 0, rows = 0;
+        for (size_t i = 0; i < c->n; i++) {
+            picked[i] = is_flat(&c->segs[i]) && size_class(c->segs[i].vs.seg->n, FLAT_FAN) == class;
+            n += picked[i] ? 1 : 0;
+            rows += picked[i] ? live_rows(&c->segs[i]) : 0;
+        }
+        if (n >= FLAT_FAN && rows <= 2 * c->v->cfg.head_max) {
+            merge_flat(c, picked, n);
+            any = true;
+        }
+        free(picked);
+    }
+    return any;
+}
+
+/* ---- the background job ---- */
+
+static void order_job(struct vindex_collection *c, const bool *picked, bool merge)
+{
+    struct build_job *job = mem_calloc(1, sizeof(*job));
+    job->in = mem_calloc(c->n, sizeof(*job->in));
+    job->keep = mem_calloc(c->n, sizeof(*job->keep));
+    job->merge = merge;
+    job->threads = c->v->cfg.build_threads;
+    atomic_init(&job->cancel, false);
+    atomic_init(&job->done, false);
+    for (size_t i = 0; i < c->n; i++) {
+        if (!picked[i]) {
+            continue;
+        }
+        const struct vis_rows *rows = c->segs[i].vs.vis.rows;
+        size_t bytes = bits_words(rows->n) * sizeof(uint64_t);
+        job->in[job->n] = c->segs[i].vs.seg;
+        segment_ref(c->segs[i].vs.seg);
+        job->keep[job->n] = mem_alloc(bytes);
+        memcpy(job->keep[job->n], rows->live, bytes);
+        job->n++;
+        c->segs[i].building = true;
+    }
+    c->job = job;
+    builder_submit(c->v->builder, job);
+}
+
+static bool pick_flat(const struct vindex_collection *c, bool *picked)
+{
+    size_t rows = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        picked[i] = is_flat(&c->segs[i]);
+        rows += picked[i] ? live_rows(&c->segs[i]) : 0;
+    }
+    return rows >= c->v->cfg.head_max && rows > c->failed_rows;
+}
+
+static bool pick_sealed(const struct vindex_collection *c, bool *picked)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        const struct vis_rows *rows = c->segs[i].vs.vis.rows;
+        if (rows->by_state[CHUNK_RETIRED] > rows->n / TOMBSTONES_PART && c->segs[i].vs.seg->graph != NULL) {
+            memset(picked, 0, c->n * sizeof(*picked));
+            picked[i] = true;
+            return true;
+        }
+    }
+    for (unsigned class = 0; class < 32; class++) {
+        size_t n = 0;
+        for (size_t i = 0; i < c->n; i++) {
+            const struct segment *seg = c->segs[i].vs.seg;
+            picked[i] = seg->graph != NULL && size_class(seg->n, SEALED_FAN) == class;
+            n += picked[i] ? 1 : 0;
+        }
+        if (n >= SEALED_FAN) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void finish_job(struct vindex_collection *c)
+{
+    struct build_job *job = c->job;
+    bool *picked = mem_calloc(c->n + 1, sizeof(*picked));
+    for (size_t i = 0; i < c->n; i++) {
+        picked[i] = c->segs[i].building;
+        c->segs[i].building = false;
+    }
+    if (job->code == ASSAY_OK) {
+        struct segment *out = job->out;
+        job->out = NULL;
+        replace(c, picked, out, job->origins);
+        atomic_fetch_add(job->merge ? &c->merges : &c->builds, 1);
+        c->failed_rows = 0;
+        c->merge_failed = false;
+        log_debug("segment built", "collection=%d inputs=%zu rows=%zu", (int)c->spec.id, job->n, out ? out->n : 0);
+    } else if (job->merge) {
+        c->merge_failed = true;
+    } else {
+        for (size_t i = 0; i < c->n; i++) {
+            c->failed_rows += is_flat(&c->segs[i]) ? live_rows(&c->segs[i]) : 0;
+        }
+    }
+    free(picked);
+    build_job_free(job);
+    c->job = NULL;
+}
+
+/* Segments with nothing but retired rows. */
+static bool drop_empty(struct vindex_collection *c)
+{
+    bool any = false, *gone = mem_calloc(c->n + 1, sizeof(*gone));
+    for (size_t i = 0; i < c->n; i++) {
+        gone[i] = live_rows(&c->segs[i]) == 0 && !c->segs[i].building;
+        any = any || gone[i];
+    }
+    held_drop(c, gone);
+    free(gone);
+    return any;
+}
+
+bool collection_compact(struct vindex_collection *c)
+{
+    bool changed = false;
+    if (c->job != NULL && atomic_load(&c->job->done)) {
+        finish_job(c);
+        changed = true;
+    }
+    changed = drop_empty(c) || changed;
+    if (c->job == NULL) {
+        bool *picked = mem_calloc(c->n + 1, sizeof(*picked));
+        if (pick_flat(c, picked)) {
+            order_job(c, picked, false);
+        } else if (!c->merge_failed && pick_sealed(c, picked)) {
+            order_job(c, picked, true);
+        }
+        free(picked);
+    }
+    return compact_flat(c) || changed;
+}
+
+void collection_cancel_job(struct vindex_collection *c)
+{
+    if (c->job == NULL) {
+        return;
+    }
+    atomic_store(&c->job->cancel, true);
+    builder_wait(c->v->builder, c->job);
+    build_job_free(c->job);
+    c->job = NULL;
+    for (size_t i = 0; i < c->n; i++) {
+        c->segs[i].building = false;
+    }
+}

@@ -1,0 +1,131 @@
+#include "index/faiss_shim.h"
+
+#include <cstring>
+#include <exception>
+#include <memory>
+
+#include <faiss/IndexFlat.h>
+#include <faiss/IndexHNSW.h>
+#include <faiss/impl/IDSelector.h>
+#include <faiss/impl/io.h>
+#include <faiss/index_io.h>
+
+namespace {
+
+template <typename F>
+int guarded(char *why, F &&body) noexcept
+{
+    try {
+        body();
+        return 0;
+    } catch (const std::exception &e) {
+        std::strncpy(why, e.what(), FAISS_SHIM_WHY - 1);
+    } catch (...) {
+        std::strncpy(why, "an unknown exception", FAISS_SHIM_WHY - 1);
+    }
+    why[FAISS_SHIM_WHY - 1] = '\0';
+    return -1;
+}
+
+faiss::IndexHNSW *graph_of(FaissIndex *index)
+{
+    auto *graph = dynamic_cast<faiss::IndexHNSW *>(reinterpret_cast<faiss::Index *>(index));
+    FAISS_THROW_IF_NOT_MSG(graph != nullptr, "not an HNSW index");
+    return graph;
+}
+
+const faiss::IndexHNSW *graph_of(const FaissIndex *index)
+{
+    auto *graph = dynamic_cast<const faiss::IndexHNSW *>(reinterpret_cast<const faiss::Index *>(index));
+    FAISS_THROW_IF_NOT_MSG(graph != nullptr, "not an HNSW index");
+    return graph;
+}
+
+faiss::MaybeOwnedVector<uint8_t> view_of(float *x, size_t n, size_t d)
+{
+    return faiss::MaybeOwnedVector<uint8_t>::create_view(x, n * d * sizeof(float), nullptr);
+}
+
+struct Writer : faiss::IOWriter {
+    void (*put)(void *, const void *, size_t);
+    void *ctx;
+    size_t operator()(const void *ptr, size_t size, size_t nitems) override
+    {
+        put(ctx, ptr, size * nitems);
+        return nitems;
+    }
+};
+
+struct Reader : faiss::IOReader {
+    const char *at;
+    size_t left;
+    size_t operator()(void *ptr, size_t size, size_t nitems) override
+    {
+        size_t items = size == 0 ? 0 : std::min(nitems, left / size);
+        std::memcpy(ptr, at, items * size);
+        at += items * size;
+        left -= items * size;
+        return items;
+    }
+};
+
+} // namespace
+
+int faiss_shim_set_construction(FaissIndex *hnsw, int ef, char why[FAISS_SHIM_WHY])
+{
+    return guarded(why, [&] { graph_of(hnsw)->hnsw.efConstruction = ef; });
+}
+
+int faiss_shim_borrow(FaissIndex *hnsw, float *x, size_t n, char why[FAISS_SHIM_WHY])
+{
+    return guarded(why, [&] {
+        faiss::IndexHNSW *graph = graph_of(hnsw);
+        auto *flat = dynamic_cast<faiss::IndexFlat *>(graph->storage);
+        FAISS_THROW_IF_NOT_MSG(flat != nullptr && (size_t)flat->ntotal == n, "unexpected storage");
+        flat->codes = view_of(x, n, (size_t)graph->d);
+    });
+}
+
+int faiss_shim_search(const FaissIndex *hnsw, const float *query, size_t k, int ef, const uint8_t *bitmap, size_t rows,
+                      float *scores, int64_t *labels, char why[FAISS_SHIM_WHY])
+{
+    return guarded(why, [&] {
+        faiss::IDSelectorBitmap selector((rows + 7) / 8, bitmap);
+        faiss::SearchParametersHNSW params;
+        params.efSearch = ef;
+        params.sel = bitmap != nullptr ? &selector : nullptr;
+        graph_of(hnsw)->search(1, query, (faiss::idx_t)k, scores, labels, &params);
+    });
+}
+
+int faiss_shim_write(const FaissIndex *hnsw, void (*put)(void *ctx, const void *p, size_t n), void *ctx,
+                     char why[FAISS_SHIM_WHY])
+{
+    return guarded(why, [&] {
+        Writer writer;
+        writer.put = put;
+        writer.ctx = ctx;
+        faiss::write_index(graph_of(hnsw), &writer, faiss::IO_FLAG_SKIP_STORAGE);
+    });
+}
+
+int faiss_shim_read(const void *bytes, size_t len, float *x, size_t n, size_t d, FaissIndex **out,
+                    char why[FAISS_SHIM_WHY])
+{
+    return guarded(why, [&] {
+        Reader reader;
+        reader.at = static_cast<const char *>(bytes);
+        reader.left = len;
+        std::unique_ptr<faiss::Index> index(faiss::read_index(&reader));
+        auto *graph = dynamic_cast<faiss::IndexHNSW *>(index.get());
+        FAISS_THROW_IF_NOT_MSG(graph != nullptr && (size_t)graph->d == d && (size_t)graph->ntotal == n &&
+                                       graph->storage == nullptr && graph->hnsw.levels.size() == n,
+                               "the graph does not fit the segment");
+        auto flat = std::make_unique<faiss::IndexFlat>((faiss::idx_t)d, faiss::METRIC_INNER_PRODUCT);
+        flat->codes = view_of(x, n, d);
+        flat->ntotal = (faiss::idx_t)n;
+        graph->storage = flat.release();
+        graph->own_fields = true;
+        *out = reinterpret_cast<FaissIndex *>(index.release());
+    });
+}

@@ -1,0 +1,44 @@
+/*
+ * Fusing the ranked lists of the legs into one (weighted reciprocal rank fusion: Cormack, Clarke and Buettcher, SIGIR
+ * 2009), and keeping the best of many. Pure, thread-safe. Every order here is total: score descending, then chunk id
+ * ascending; so equal input gives equal output wherever it runs.
+ */
+#ifndef ASSAY_INDEX_FUSE_H
+#define ASSAY_INDEX_FUSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+
+/* The constant of the paper: how slowly a rank loses weight. */
+enum { FUSE_K = 60 };
+
+struct candidate {
+    float score;
+    uint32_t seg, row;
+    const struct digest *id; /* of the chunk: breaks ties */
+};
+
+/* Keeps the `cap` best of what is offered. */
+struct top {
+    struct candidate *items; /* a heap whose root is the worst; after top_sort best first */
+    size_t n, cap;
+};
+void top_offer(struct top *t, const struct candidate *c);
+/* A score that an offer has to reach to be kept; -INFINITY while there is room. */
+float top_floor(const struct top *t);
+void top_sort(struct top *t);
+
+struct fused {
+    double score;
+    uint32_t seg, row;
+    const struct digest *id;
+    int ranks[2]; /* 1-based in either list; 0: not in it */
+    float scores[2];
+};
+/* Score of an item: sum over the lists of weight / (FUSE_K + rank). `out` holds lists[0].n + lists[1].n items; returns
+ * how many there are, best first. Both lists are sorted. */
+size_t fuse_rrf(const struct top lists[2], const double weights[2], struct fused *out);
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * A segment: an immutable set of rows (chunks) in ascending order of their chunk numbers, with everything that never
+ * changes about them: columns, strings, unit vectors, terms, metadata values and, once sealed, an HNSW graph. What does
+ * change (state, access, deadline) is beside it, in visible.h.
+ *
+ * Its parts are flat arrays ("sections"), the same in memory and in a file. Reference-counted, any thread.
+ */
+#ifndef ASSAY_INDEX_SEGMENT_H
+#define ASSAY_INDEX_SEGMENT_H
+
+#include <stdatomic.h>
+
+#include "index/faiss_index.h"
+#include "index/inverted.h"
+#include "index/vindex.h"
+#include "index/words.h"
+
+/* Term frequencies and lengths count in eighths: a word of the text weighs 8 of them, one of title or heading more. */
+enum { SEG_UNIT = 8, SEG_UNIT_TITLE = 12, SEG_UNIT_HEADING = 12 };
+
+enum seg_string {
+    SEG_KEY,
+    SEG_URI,
+    SEG_TITLE,
+    SEG_TEXT,
+    SEG_HEADING,
+    SEG_METADATA,
+    SEG_MEDIA_TYPE,
+    SEG_LANGUAGE,
+    SEG_RUN,
+    SEG_GROUP,
+    SEG_STRINGS
+};
+
+/* The fixed part of a row. Its strings lie one after another in the heap, from `at`; length SEG_ABSENT: none. */
+#define SEG_ABSENT UINT32_MAX
+struct seg_row {
+    struct digest chunk, version, pipeline;
+    uint64_t at, from, to;
+    uint32_t len[SEG_STRINGS];
+    int32_t page;
+    uint32_t zero; /* fills the hole, so that equal rows are equal bytes */
+};
+
+enum seg_section {
+    SEC_CHUNK,    /* int64_t n, ascending */
+    SEC_DOCUMENT, /* int64_t n */
+    SEC_BY_DOC,   /* uint32_t n: rows in order of (document, row) */
+    SEC_SOURCE,   /* int32_t n */
+    SEC_QUALITY,  /* double n */
+    SEC_LENGTH,   /* uint32_t n: words, in eighths */
+    SEC_ROWS,     /* struct seg_row n */
+    SEC_HEAP,     /* strings */
+    SEC_VECTORS,  /* float n * dim, unit length */
+    SEC_TERMS,    /* five or six arrays of a struct inverted, in its order */
+    SEC_ATTRS = SEC_TERMS + 6,
+    SEC_COUNT = SEC_ATTRS + 5
+};
+
+struct segment {
+    atomic_int refs;
+    size_t n, dim;
+    uint32_t langs; /* bit per words_lang() of its rows */
+    const int64_t *chunk, *document;
+    const uint32_t *by_doc;
+    const int32_t *source;
+    const double *quality;
+    const uint32_t *length;
+    const struct seg_row *rows;
+    const char *heap;
+    const float *vectors;
+    struct inverted terms, attrs;
+    struct graph *graph; /* NULL: searched exactly */
+    struct buf sec[SEC_COUNT];
+    struct buf blob; /* of a loaded segment: what sec[] points into (and does not own) */
+    /* Where it is on disk; number 0: nowhere yet. Writer's thread only. */
+    uint64_t file, file_len, file_hash[2];
+};
+
+void segment_ref(struct segment *s);
+void segment_unref(struct segment *s); /* NULL is ignored; frees with the last reference */
+
+struct str segment_string(const struct segment *s, size_t row, enum seg_string which);
+/* Row of a chunk number; false when absent. */
+bool segment_find(const struct segment *s, int64_t chunk, size_t *row) MUST_USE;
+/* The places in by_doc of a document's rows: *from .. *to. */
+void segment_document(const struct segment *s, int64_t document, size_t *from, size_t *to);
+size_t segment_bytes(const struct segment *s);
+
+/* Points the typed members at sec[] and checks sizes, order and bounds; `n`, `dim` are set. False: not a segment. */
+bool segment_bind(struct segment *s) MUST_USE;
+
+/* Makes a flat segment of n VINDEX_ADD changes in ascending, distinct chunk numbers; vectors holds n * dim floats of
+ * unit length and is copied. One reference, the caller's. */
+struct segment *segment_build(struct words *w, const struct vindex_change *const *adds, const float *vectors, size_t n,
+                              size_t dim);
+
+/* A row of a merge: which input, which of its rows. */
+struct seg_origin {
+    uint32_t input, row;
+};
+/* Merges the rows set in keep[i] of each input into one flat segment (NULL when none is kept). *origins (malloc'd, one
+ * for each row of the result) becomes the caller's. */
+struct segment *segment_merge(struct segment *const *in, const uint64_t *const *keep, size_t n,
+                              struct seg_origin **origins);
+/* Adds the graph. As graph_build; not yet shared with any other thread. */
+enum assay_code segment_seal(struct segment *s, int threads, const atomic_bool *cancel, struct err *err) MUST_USE;
+
+#endif

@@ -1,0 +1,160 @@
+/*
+ * The `embedder` member of a collection: three kinds, each with a strict field table of its own.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "base/json_write.h"
+#include "server/catalog.h"
+
+enum { BUILTIN_DIM_DEFAULT = 384, BUILTIN_DIM_MIN = 64, BUILTIN_DIM_MAX = 2048 };
+
+struct spec_in {
+    int kind;
+    int64_t dim, batch_size, timeout_ms, retries;
+    struct str base_url, model, key_name, query_prefix, document_prefix;
+};
+
+static const char *const kind_names[] = {"builtin", "client", "openai", NULL}; /* in the order of enum embedder_kind */
+
+#define KIND_FIELD JSON_FIELD(struct spec_in, kind, JSON_FIELD_ENUM, .required = true, .names = kind_names)
+
+static const struct json_field builtin_fields[] = {
+    KIND_FIELD,
+    JSON_FIELD(struct spec_in, dim, JSON_FIELD_INT, .min = BUILTIN_DIM_MIN, .max = BUILTIN_DIM_MAX),
+    JSON_FIELDS_END,
+};
+static const struct json_field client_fields[] = {
+    KIND_FIELD,
+    JSON_FIELD(struct spec_in, dim, JSON_FIELD_INT, .required = true, .min = 1, .max = VINDEX_DIM_MAX),
+    JSON_FIELDS_END,
+};
+static const struct json_field openai_fields[] = {
+    KIND_FIELD,
+    JSON_FIELD(struct spec_in, dim, JSON_FIELD_INT, .required = true, .min = 1, .max = VINDEX_DIM_MAX),
+    JSON_FIELD(struct spec_in, base_url, JSON_FIELD_STR, .required = true, .min = 8, .max = 1024),
+    JSON_FIELD(struct spec_in, model, JSON_FIELD_STR, .required = true, .min = 1, .max = 256),
+    JSON_FIELD(struct spec_in, key_name, JSON_FIELD_STR, .nullable = true, .max = 64),
+    JSON_FIELD(struct spec_in, query_prefix, JSON_FIELD_STR, .nullable = true, .max = 1024),
+    JSON_FIELD(struct spec_in, document_prefix, JSON_FIELD_STR, .nullable = true, .max = 1024),
+    JSON_FIELD(struct spec_in, batch_size, JSON_FIELD_INT, .min = 1, .max = 256),
+    JSON_FIELD(struct spec_in, timeout_ms, JSON_FIELD_INT, .min = 100, .max = 600000),
+    JSON_FIELD(struct spec_in, retries, JSON_FIELD_INT, .min = 0, .max = 10),
+    JSON_FIELDS_END,
+};
+
+/* Only as much of a URL as is needed to refuse what must not be called or stored: a scheme other than http and https,
+ * credentials (they would be in PostgreSQL for everyone to read), a query or fragment (a path is appended). */
+static const char *base_url_problem(struct str url)
+{
+    size_t scheme = str_starts(url, "https://") ? 8 : str_starts(url, "http://") ? 7 : 0;
+    if (scheme == 0)
+        return "It must start with http:// or https://.";
+    const char *end = url.ptr + url.len;
+    const char *slash = memchr(url.ptr + scheme, '/', url.len - scheme);
+    const char *authority_end = slash ? slash : end;
+    if (authority_end == url.ptr + scheme)
+        return "It names no host.";
+    if (memchr(url.ptr + scheme, '@', (size_t)(authority_end - url.ptr) - scheme))
+        return "Credentials do not belong here; name a key by key_name.";
+    for (const char *p = url.ptr; p < end; p++) {
+        if (*p == '?' || *p == '#')
+            return "It must have neither query nor fragment.";
+        if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 127 || *p == '\\')
+            return "It may hold printable ASCII only.";
+    }
+    return NULL;
+}
+
+static bool key_name_valid(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (!isalnum((unsigned char)name.ptr[i]) && !memchr("_.-", name.ptr[i], 3))
+            return false;
+    return true;
+}
+
+static enum assay_code field_problem(struct arena *a, struct err *err, const char *pointer, const char *name,
+                                     const char *detail)
+{
+    return err_add_field(err, arena_printf(a, "%s/%s", pointer, name), "%s", detail);
+}
+
+static enum assay_code check_endpoint(struct arena *a, const char *pointer, struct spec_in *in, struct err *err)
+{
+    while (in->base_url.len > 0 && in->base_url.ptr[in->base_url.len - 1] == '/')
+        in->base_url.len--;
+    const char *problem = base_url_problem(in->base_url);
+    if (problem)
+        return field_problem(a, err, pointer, "base_url", problem);
+    if (!key_name_valid(in->key_name))
+        return field_problem(a, err, pointer, "key_name", "It may hold letters, digits, '.', '_' and '-' only.");
+    return ASSAY_OK;
+}
+
+/* Members in canonical order (sorted by name), so that equal specifications have equal text and one digest. */
+static struct str write_canonical(struct arena *a, const struct spec_in *in)
+{
+    struct buf out = {0};
+    struct jsonw w;
+    bool openai = in->kind == EMBEDDER_OPENAI;
+    jsonw_init(&w, &out);
+    jsonw_object(&w);
+    if (openai) {
+        jsonw_kstr(&w, "base_url", in->base_url);
+        jsonw_kint(&w, "batch_size", in->batch_size);
+    }
+    jsonw_kint(&w, "dim", in->dim);
+    if (openai)
+        jsonw_kstr(&w, "document_prefix", in->document_prefix);
+    if (openai && in->key_name.len > 0)
+        jsonw_kstr(&w, "key_name", in->key_name);
+    jsonw_kcstr(&w, "kind", kind_names[in->kind]);
+    if (openai) {
+        jsonw_kstr(&w, "model", in->model);
+        jsonw_kstr(&w, "query_prefix", in->query_prefix);
+        jsonw_kint(&w, "retries", in->retries);
+        jsonw_kint(&w, "timeout_ms", in->timeout_ms);
+    }
+    jsonw_object_end(&w);
+    struct str text = str_dup(a, buf_str(&out));
+    buf_free(&out);
+    return text;
+}
+
+static struct str or_empty(struct str s)
+{
+    return s.ptr ? s : STR_LIT("");
+}
+
+enum assay_code embedder_spec_parse(struct arena *a, const json_t *json, const char *pointer,
+                                    struct embedder_spec *out, struct str *canonical, struct err *err)
+{
+    static const struct json_field *const tables[] = {builtin_fields, client_fields, openai_fields};
+    struct spec_in in = {.dim = BUILTIN_DIM_DEFAULT, .batch_size = 32, .timeout_ms = 30000, .retries = 3};
+    if (!json_is_object(json))
+        return err_add_field(err, pointer, "It must be an object.");
+    const char *kind = json_string_value(json_object_get(json, "kind"));
+    for (int i = 0; kind && kind_names[i]; i++)
+        if (strcmp(kind, kind_names[i]) == 0)
+            in.kind = i; /* a missing or unknown kind is reported by the first table */
+    TRY(json_read(a, json, pointer, tables[in.kind], &in, err));
+    if (in.kind == EMBEDDER_OPENAI)
+        TRY(check_endpoint(a, pointer, &in, err));
+    in.query_prefix = or_empty(in.query_prefix);
+    in.document_prefix = or_empty(in.document_prefix);
+    *out = (struct embedder_spec){
+        .kind = (enum embedder_kind)in.kind,
+        .dim = (int)in.dim,
+        .base_url = in.base_url,
+        .model = in.model,
+        .key_name = in.key_name,
+        .query_prefix = in.query_prefix,
+        .document_prefix = in.document_prefix,
+        .batch_size = (int)in.batch_size,
+        .timeout_ms = (int)in.timeout_ms,
+        .retries = (int)in.retries,
+    };
+    *canonical = write_canonical(a, &in);
+    return ASSAY_OK;
+}

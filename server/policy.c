@@ -1,0 +1,53 @@
+#include "server/policy.h"
+
+#include "base/json_read.h"
+
+struct policy_in {
+    json_t *weights;
+};
+static const struct json_field policy_fields[] = {
+    JSON_FIELD(struct policy_in, weights, JSON_FIELD_OBJECT, .nullable = true),
+    JSON_FIELDS_END,
+};
+
+enum { WEIGHT_MAX = 1000 };
+
+/* The members are named by quality_part_name, so the table is made of it. */
+static enum assay_code read_weights(struct arena *a, const json_t *json, const char *pointer,
+                                    struct quality_weights *out, struct err *err)
+{
+    struct json_field fields[QUALITY_PART_COUNT + 1] = {0};
+    for (size_t i = 0; i < QUALITY_PART_COUNT; i++)
+        fields[i] = (struct json_field){
+            .name = quality_part_name((enum quality_part)i),
+            .type = JSON_FIELD_DOUBLE,
+            .offset = offsetof(struct quality_weights, w) + i * sizeof(double),
+            .min = 0,
+            .max = WEIGHT_MAX,
+        };
+    TRY(json_read(a, json, pointer, fields, out, err));
+    double sum = 0;
+    for (size_t i = 0; i < QUALITY_PART_COUNT; i++)
+        sum += out->w[i];
+    if (sum <= 0)
+        return err_add_field(err, pointer, "At least one weight must be above 0.");
+    return ASSAY_OK;
+}
+
+enum assay_code policy_parse(struct arena *a, const json_t *json, const char *pointer, struct quality_weights *out,
+                             struct str *canonical, struct err *err)
+{
+    *out = quality_weights_default();
+    *canonical = STR_LIT("{}");
+    if (!json)
+        return ASSAY_OK;
+    struct policy_in in = {0};
+    TRY(json_read(a, json, pointer, policy_fields, &in, err));
+    if (in.weights)
+        TRY(read_weights(a, in.weights, arena_printf(a, "%s/weights", pointer), out, err));
+    struct buf text = {0};
+    json_canonical(json, &text);
+    *canonical = str_dup(a, buf_str(&text));
+    buf_free(&text);
+    return ASSAY_OK;
+}
