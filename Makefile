@@ -197,12 +197,12 @@ checks: $(if $(filter fuzz,$(SANITIZE)),,$(UNIT_BIN)) $(FUZZ_BIN)
 
 $(B)/assayd: $(B)/obj/server/main.o $(B)/libassay.a | $(COMPAT)
 	@echo "  link    $@"
-	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	@$(CC) $(LDFLAGS_ALL) -o $@.new $^ $(LIBS) && mv -f $@.new $@ # a server that runs keeps its file
 
 # Members are appended, not replaced: files of different folders may have one name.
 $(B)/libassay.a: $(OBJ)
-	@rm -f $@
-	@$(AR) qcs $@ $^
+	@rm -f $@.new
+	@$(AR) qcs $@.new $^ && mv -f $@.new $@
 
 $(B)/obj/%.o: %.c Makefile build/faiss.mk
 	@mkdir -p $(@D)

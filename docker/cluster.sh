@@ -96,7 +96,7 @@ prepare() {
         as_user "$bin/initdb" -D "$home/data" -U assay -E UTF8 --locale=C.UTF-8 --auth-local=trust \
             --auth-host=reject --data-checksums >"$home/initdb.log" 2>&1 ||
             { say "initdb failed:"; cat "$home/initdb.log" >&2; exit 1; }
-        echo "include_if_exists 'assay.conf'" >>"$home/data/postgresql.conf"
+        echo "include 'assay.conf'" >>"$home/data/postgresql.conf"
     fi
     cat >"$home/data/assay.conf" <<EOT
 listen_addresses = ''
@@ -108,6 +108,7 @@ shared_buffers = 128MB
 max_wal_size = 2GB
 log_min_messages = warning
 EOT
+    chmod 644 "$home/data/assay.conf" # whatever the caller's umask; the folder is closed to others anyway
 }
 
 start() {
@@ -151,6 +152,7 @@ destroy)
     stop
     rm -rf "$home" "$socket"
     rm -f "$state" "$dir/.lock"
+    rmdir /var/lib/assay-dev 2>/dev/null || true
     ;;
 *) usage ;;
 esac

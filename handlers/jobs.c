@@ -6,8 +6,6 @@
 #include "server/server.h"
 #include "server/sse.h"
 
-enum { RECONNECT_MS = 2000 };
-
 enum assay_code handle_jobs_get(struct request *req, struct reply *reply, struct err *err)
 {
     struct job_row row;
@@ -46,7 +44,7 @@ static void put_event(struct buf *out, const char *name, int64_t id, struct str 
 }
 
 /* Runs on the ticker's thread: memory only. A job of another process is told as it was found; the client comes back for
- * more after RECONNECT_MS, as event streams do. */
+ * more, as event streams do. */
 static void watch_poll(void *ctx, struct buf *out, bool *done)
 {
     struct watch *watch = ctx;
@@ -55,8 +53,6 @@ static void watch_poll(void *ctx, struct buf *out, bool *done)
     struct jsonw w;
     *done = false;
     arena_reset(watch->arena);
-    if (watch->told_us == 0)
-        buf_printf(out, "retry: %d\n\n", RECONNECT_MS);
     if (!jobs_live(watch->server->jobs, watch->arena, str_of(watch->id), &row)) {
         put_event(out, watch->first_is_over ? "done" : "progress", 0, watch->first);
         *done = true;

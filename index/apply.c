@@ -79,7 +79,7 @@ static void collect_adds(struct batch *b)
         const struct vindex_change *ch = &b->changes[i];
         if (ch->kind == VINDEX_STATE && !is_old(b, ch)) {
             struct added *a = find_added(b, ch->chunk);
-            if (a != NULL && a->order < i) {
+            if (a != NULL && a->order < i && a->state != CHUNK_RETIRED) { /* retired is for good */
                 a->state = ch->state;
             }
         }

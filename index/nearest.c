@@ -1,8 +1,8 @@
 /*
  * The vector leg and its planner. Cost of an exact scan: one dot product for each eligible row. Cost of the graph: about
  * as many as its beam times the links of a node, more when a filter hides most of what it meets. So a segment is scanned
- * when few rows are eligible, by number or by share, and otherwise asked through its graph, with the beam widened by the
- * inverse of the share.
+ * when few rows are eligible, by number or by share, and otherwise asked through its graph, with the beam widened by what
+ * is hidden.
  */
 #include "index/kernel.h"
 #include "index/search.h"
@@ -10,8 +10,15 @@
 enum {
     SCAN_FLOATS = 1 << 20, /* up to this many multiplications a scan is at least as fast as the graph */
     SCAN_SHARE = 16,       /* fewer than one row in this many: the graph starves */
-    BEAM_GROWTH = 16       /* the beam is widened at most so much */
+    HIDDEN_SHARE = 64      /* fewer hidden than one row in this many: too few to matter */
 };
+
+/* By how much a filter widens the beam: by the inverse of its share of rows, and twice that, since a filter is seldom
+ * independent of the query (all that is nearest may be what it hides). At most 2 * SCAN_SHARE. */
+static size_t beam_growth(size_t rows, size_t eligible)
+{
+    return (rows - eligible) * HIDDEN_SHARE < rows ? 1 : 2 * rows / eligible;
+}
 
 static void offer(struct search *s, uint32_t seg_no, size_t row, const float *query)
 {
@@ -40,9 +47,9 @@ static enum assay_code ask_graph(struct search *s, uint32_t seg_no, const float 
 {
     const struct segment *seg = s->view->segs[seg_no].seg;
     const struct eligible *e = &s->eligible[seg_no];
-    size_t k = s->legs[LEG_VECTOR].cap, found = 0, growth = seg->n / e->n;
+    size_t k = s->legs[LEG_VECTOR].cap, found = 0;
     size_t beam = (size_t)s->ef > k + k / 4 ? (size_t)s->ef : k + k / 4;
-    beam *= growth < 1 ? 1 : growth > BEAM_GROWTH ? BEAM_GROWTH : growth;
+    beam *= beam_growth(seg->n, e->n);
     struct arena_mark mark = arena_mark(s->arena);
     int64_t *rows = arena_alloc(s->arena, k * sizeof(*rows));
     float *scores = arena_alloc(s->arena, k * sizeof(*scores));

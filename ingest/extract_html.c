@@ -55,7 +55,7 @@ static void part(struct html_page *p)
         flush(p);
         return;
     }
-    if (p->chars)
+    if (p->chars && p->total_chars > p->cell_start)
         buf_putc(&p->blocks.text, '\n');
     p->blank = false;
 }
@@ -175,6 +175,18 @@ static void close_implied(struct html_page *p, const struct html_tag_info *t)
         html_page_pop(p, p->depth - 1);
 }
 
+static void begin_cell(struct html_page *p)
+{
+    struct html_frame *row = top(p);
+    struct buf *text = &p->blocks.text;
+    while (p->chars && text->data[text->len - 1] == '\n')
+        text->len--;
+    if (row->tag->tag == TAG_TR && row->cells++ > 0 && p->chars)
+        buf_puts(text, " | ");
+    p->blank = false;
+    p->cell_start = p->total_chars;
+}
+
 /* What kind of block begins with this element, and how it is parted from what stood before. */
 static void begin_block(struct html_page *p, const struct html_tag_info *t, const char *name)
 {
@@ -189,10 +201,7 @@ static void begin_block(struct html_page *p, const struct html_tag_info *t, cons
     } else if (t->tag == TAG_TR) {
         p->kind = BLOCK_TABLE_ROW;
     } else if (t->tag == TAG_CELL) {
-        struct html_frame *row = top(p);
-        if (row->tag->tag == TAG_TR && row->cells++ > 0 && p->chars)
-            buf_puts(&p->blocks.text, " | ");
-        p->blank = false;
+        begin_cell(p);
     } else if (!cell) {
         if (t->tag == TAG_LI)
             p->kind = BLOCK_LIST_ITEM;

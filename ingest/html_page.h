@@ -34,6 +34,7 @@ struct html_page {
     unsigned block_mark, block_drop;
     size_t chars, link_chars, links; /* of the block under construction: bytes that are not blank */
     size_t total_chars, total_link, total_links;
+    size_t cell_start; /* total_chars when the current table cell began */
     bool blank;  /* white space was read that has not been written */
     bool raised; /* a sup element has just begun */
     bool glue;   /* the next block goes on with this one: an admonition's heading, "Note: ..." */

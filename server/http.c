@@ -36,12 +36,12 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *connectio
 static enum MHD_Result on_access(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
                                  const char *version, const char *data, size_t *data_size, void **context)
 {
-    (void)cls, (void)connection, (void)url, (void)version;
+    (void)cls, (void)connection, (void)url;
     struct exchange *ex = *context;
     if (!ex || !ex->conn)
         return MHD_NO;
     if (!ex->begun)
-        return exchange_begin(ex, method);
+        return exchange_begin(ex, method, version);
     if (*data_size > 0)
         return exchange_data(ex, data, data_size);
     return exchange_end(ex);

@@ -29,6 +29,7 @@ struct exchange *exchange_new(struct http *h, struct MHD_Connection *connection,
     ex->req.call.deadline_us = ex->received_by_us;
     ex->req.call.actor = "anonymous";
     ex->req.call.request_id = ex->request_id;
+    uuid_new(ex->request_id); /* until the client names another */
     size_t len = strlen(uri);
     /* One byte more than is allowed is enough to refuse it. */
     ex->uri = str_dup(ex->req.call.arena, (struct str){uri, len > REQUEST_URI_MAX ? REQUEST_URI_MAX + 1 : len});
@@ -115,6 +116,8 @@ struct header_walk {
     struct exchange *ex;
     const char *repeated; /* a header that must not be, but was */
     bool content_length, transfer_encoding, chunked, expect, nul;
+    bool needs_host; /* HTTP/1.1 */
+    int hosts;
     int64_t length;
 };
 
@@ -130,6 +133,8 @@ static void note_framing(struct header_walk *w, struct str name, struct str valu
         w->chunked = v.len == 7 && strncasecmp(v.ptr, "chunked", 7) == 0;
     } else if (name.len == 6 && strncasecmp(name.ptr, "expect", 6) == 0) {
         w->expect = true;
+    } else if (name.len == 4 && strncasecmp(name.ptr, "host", 4) == 0) {
+        w->hosts++;
     }
 }
 
@@ -156,10 +161,10 @@ static void identify(struct exchange *ex)
 {
     struct request *req = &ex->req;
     struct str id = req->headers[HEADER_X_REQUEST_ID];
-    if (request_id_valid(id))
+    if (request_id_valid(id)) {
         memcpy(ex->request_id, id.ptr, id.len);
-    else
-        uuid_new(ex->request_id);
+        ex->request_id[id.len] = '\0';
+    }
     if (req->headers[HEADER_TRACEPARENT].ptr)
         req->traceparent = request_trace(req->call.arena, req->headers[HEADER_TRACEPARENT]);
 }
@@ -177,6 +182,9 @@ static enum assay_code check_head(struct exchange *ex, const struct header_walk 
         return err_set(err, ASSAY_INVALID, "bad-header", "the header %s is there more than once", w->repeated);
     if (w->nul)
         return err_set(err, ASSAY_INVALID, "bad-header", "a header holds a NUL");
+    /* RFC 9112, section 3.2 */
+    if (w->hosts > 1 || (w->hosts == 0 && w->needs_host))
+        return err_set(err, ASSAY_INVALID, "bad-header", "the request needs one Host header");
     /* Two framings are how requests are smuggled past proxies (RFC 9112, section 6.1). */
     if (w->transfer_encoding && (w->content_length || !w->chunked))
         return err_set(err, ASSAY_INVALID, "bad-framing", "Transfer-Encoding must be `chunked`, without Content-Length");
@@ -209,9 +217,9 @@ static void begin_stream(struct exchange *ex)
     submit(ex);
 }
 
-enum MHD_Result exchange_begin(struct exchange *ex, const char *method)
+enum MHD_Result exchange_begin(struct exchange *ex, const char *method, const char *version)
 {
-    struct header_walk walk = {.ex = ex};
+    struct header_walk walk = {.ex = ex, .needs_host = strcmp(version, MHD_HTTP_VERSION_1_0) != 0};
     struct err err = {0};
     ex->begun = true;
     ex->req.method = str_dup(ex->req.call.arena, str_of(method));
@@ -222,7 +230,8 @@ enum MHD_Result exchange_begin(struct exchange *ex, const char *method)
         refuse(ex, &err);
         /* A client that waits for `100 Continue`, or means to send very much, hears the refusal at once and is cut off;
          * of any other the body is read first, since a reply to a client that is still writing is easily lost. */
-        bool at_once = has_body && (walk.expect || walk.length > HTTP_DISCARD_MAX);
+        bool endless = walk.transfer_encoding && !walk.chunked; /* nothing says where the body ends */
+        bool at_once = has_body && (walk.expect || walk.length > HTTP_DISCARD_MAX || endless);
         return at_once ? exchange_queue(ex) : MHD_YES;
     }
     if (ex->dispatch.streamed)

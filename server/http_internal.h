@@ -89,7 +89,7 @@ struct exchange {
 
 /* http_exchange.c */
 struct exchange *exchange_new(struct http *h, struct MHD_Connection *connection, const char *uri);
-enum MHD_Result exchange_begin(struct exchange *ex, const char *method);
+enum MHD_Result exchange_begin(struct exchange *ex, const char *method, const char *version);
 enum MHD_Result exchange_data(struct exchange *ex, const char *data, size_t *n);
 enum MHD_Result exchange_end(struct exchange *ex);
 void exchange_completed(struct exchange *ex);

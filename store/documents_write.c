@@ -33,7 +33,7 @@ static const struct store_stmt documents_copy = {
 static const struct store_stmt document_update = {
     "document_update",
     "UPDATE documents SET source_id = $3, version = $4, bytes_hash = $5, request_hash = $6, modified_at = $7,"
-    " modified_given = $8, deadline = $9, stale_recorded = $10, acl = $11, run = $12, updated_at = $13, deleted_at = NULL"
+    " modified_given = $8, deadline = $9, stale_recorded = $10, acl = $11, run = coalesce($12, run), updated_at = $13, deleted_at = NULL"
     " WHERE collection_id = $1 AND id = $2",
     13};
 static const struct store_stmt document_remember = {

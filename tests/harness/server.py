@@ -76,7 +76,7 @@ class Server:
             "log_level": "debug", "http_threads": 2, "worker_threads": 8, "pool_size": 8, "build_threads": 1,
             "poll_interval_ms": 100, **self.settings,
         }
-        env.update({f"ASSAY_{k.upper()}": str(v) for k, v in values.items()})
+        env.update({f"ASSAY_{k.upper()}": str(v) for k, v in values.items() if v is not None})
         return env
 
     def start(self, wait=True):
