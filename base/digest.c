@@ -83,25 +83,14 @@ void digest_hex(const struct digest *d, char out[DIGEST_HEX + 1])
     out[DIGEST_HEX] = '\0';
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 bool digest_from_hex(struct str hex, struct digest *out)
 {
     if (hex.len != DIGEST_HEX)
         return false;
     struct digest d;
     for (size_t i = 0; i < DIGEST_LEN; i++) {
-        int high = hex_value(hex.ptr[2 * i]);
-        int low = hex_value(hex.ptr[2 * i + 1]);
+        int high = str_hex_value(hex.ptr[2 * i]);
+        int low = str_hex_value(hex.ptr[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
         d.b[i] = (uint8_t)(high * 16 + low);
@@ -150,7 +139,7 @@ bool uuid_valid(struct str s)
     if (s.len != UUID_TEXT)
         return false;
     for (size_t i = 0; i < s.len; i++) {
-        if (uuid_dash(i) ? s.ptr[i] != '-' : hex_value(s.ptr[i]) < 0)
+        if (uuid_dash(i) ? s.ptr[i] != '-' : str_hex_value(s.ptr[i]) < 0)
             return false;
     }
     return true;

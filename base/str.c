@@ -152,7 +152,7 @@ size_t str_utf8_next(const char *p, size_t n, uint32_t *cp)
     return len;
 }
 
-static int hex_value(char c)
+int str_hex_value(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -170,8 +170,8 @@ bool str_url_decode(struct arena *a, struct str s, bool form, struct str *out)
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
         if (c == '%') {
-            int high = s.len - i > 2 ? hex_value(s.ptr[i + 1]) : -1;
-            int low = s.len - i > 2 ? hex_value(s.ptr[i + 2]) : -1;
+            int high = s.len - i > 2 ? str_hex_value(s.ptr[i + 1]) : -1;
+            int low = s.len - i > 2 ? str_hex_value(s.ptr[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return false;
             c = (char)(high * 16 + low);

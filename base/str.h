@@ -35,6 +35,8 @@ size_t str_utf8_len(const char *p, size_t n);
 size_t str_utf8_cut(struct str s);
 /* Number of bytes (1-4) of the code point that starts at p; *cp receives it. Input must be valid UTF-8, n >= 1. */
 size_t str_utf8_next(const char *p, size_t n, uint32_t *cp);
+/* 0..15, or -1 when c is no hex digit. */
+int str_hex_value(char c);
 /* Percent-decodes into the arena ('+' stays '+', unless form is true). False on a bad escape or a NUL. */
 bool str_url_decode(struct arena *a, struct str s, bool form, struct str *out);
 

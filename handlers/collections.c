@@ -1,8 +1,8 @@
 /* Collections: what is governed together, under one embedder, one pipeline and one policy. */
+#include "store/collections.h"
 #include "handlers/handlers.h"
 #include "server/policy.h"
 #include "server/server.h"
-#include "store/collections.h"
 
 enum { NAME_MAX_BYTES = 63, DESCRIPTION_MAX = 2000, LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
 

@@ -134,7 +134,8 @@ static enum assay_code start_job(struct request *req, struct str collection, str
 /* Waits until the index stands at the last commit of every collection that got one. */
 static void wait_bulk(const struct bulk_report *report)
 {
-    int64_t deadline_us = clock_mono_us() + WAIT_MAX_S * CLOCK_SECOND; /* the stream may have used up the request's own */
+    int64_t deadline_us =
+        clock_mono_us() + WAIT_MAX_S * CLOCK_SECOND; /* the stream may have used up the request's own */
     for (const struct bulk_run *r = report->runs; r; r = r->next)
         if (r->commit.seq > 0 && !vindex_wait(r->run.collection->index, r->commit.seq, deadline_us))
             return;

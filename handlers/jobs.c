@@ -21,9 +21,9 @@ enum assay_code handle_jobs_get(struct request *req, struct reply *reply, struct
 struct watch {
     struct server *server;
     char id[UUID_TEXT + 1];
-    struct str first;    /* malloc'd: the state when the stream was asked for, told when the job is not of this process */
+    struct str first; /* malloc'd: the state when the stream was asked for, told when the job is not of this process */
     bool first_is_over;
-    int64_t told_us;     /* updated_at of what was told last; 0: nothing yet */
+    int64_t told_us; /* updated_at of what was told last; 0: nothing yet */
     int told_state;
     struct arena *arena; /* scratch of the ticker's thread */
 };

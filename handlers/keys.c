@@ -139,7 +139,8 @@ HANDLER(handle_keys_list)
     return ASSAY_OK;
 }
 
-/* Without an admin key nobody could ever make another one. A key that expires does not count: it may be gone tomorrow. */
+/* Without an admin key nobody could ever make another one. A key that expires does not count: it may be gone tomorrow.
+ */
 static enum assay_code refuse_last_admin(struct request *req, struct str id, struct err *err)
 {
     struct key_row *rows = NULL;
@@ -155,7 +156,7 @@ static enum assay_code refuse_last_admin(struct request *req, struct str id, str
     }
     if (is_admin && !other)
         return err_set(err, ASSAY_CONFLICT, "last-admin-key",
-                       "this is the last admin key that does not expire; make another one first");
+                       "This is the last admin key that does not expire; make another one first.");
     return ASSAY_OK;
 }
 
@@ -163,7 +164,7 @@ HANDLER(handle_keys_delete)
 {
     struct str id = req->params[0];
     if (!uuid_valid(id))
-        return err_set(err, ASSAY_NOT_FOUND, "unknown-key", "there is no key with this id");
+        return err_set(err, ASSAY_NOT_FOUND, "unknown-key", "There is no key with this id.");
     TRY(refuse_last_admin(req, id, err));
     TRY(store_key_delete(req->server->store, &req->call, id, err));
     audit(req, "key.delete", id);

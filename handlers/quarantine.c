@@ -75,12 +75,12 @@ static enum assay_code find_entry(struct request *req, struct collection **c, st
                                   struct err *err)
 {
     int32_t collection;
-    if (!uuid_valid(req->params[0]))
-        return err_set(err, ASSAY_NOT_FOUND, "unknown-entry", "there is no quarantine entry with this id");
     TRY(store_quarantine_get(req->server->store, &req->call, req->params[0], &collection, row, err));
     *c = settle_collection(req->server->catalog, collection);
-    if (!*c)
-        return err_set(err, ASSAY_UNAVAILABLE, NULL, "the entry's collection is still being loaded");
+    if (!*c) {
+        (void)err_set(err, ASSAY_UNAVAILABLE, NULL, "the entry's collection is still being loaded");
+        return ASSAY_UNAVAILABLE;
+    }
     return ASSAY_OK;
 }
 
@@ -131,7 +131,7 @@ static enum assay_code read_list(struct request *req, struct collection **c, str
 
 enum assay_code handle_quarantine_list(struct request *req, struct reply *reply, struct err *err)
 {
-    struct collection *c;
+    struct collection *c = NULL;
     struct quarantine_query q;
     struct quarantine_row *rows;
     size_t n;
@@ -151,8 +151,8 @@ enum assay_code handle_quarantine_list(struct request *req, struct reply *reply,
 
 enum assay_code handle_quarantine_get(struct request *req, struct reply *reply, struct err *err)
 {
-    struct collection *c;
-    struct quarantine_row row;
+    struct collection *c = NULL;
+    struct quarantine_row row = {0};
     struct jsonw w;
     TRY(find_entry(req, &c, &row, err));
     reply_json(reply, 200, &w);
@@ -201,11 +201,11 @@ static enum assay_code read_add(struct request *req, struct collection **c, stru
 {
     struct add_body in = {.reason = REASON_MANUAL, .note = STR_LIT("")};
     TRY(request_json(req, add_fields, &in, err));
+    TRY(catalog_get(req->server->catalog, in.collection, true, c, err));
     if (in.has_chunks + (in.document.ptr != NULL) + (in.source.ptr != NULL) != 1)
         return err_set(err, ASSAY_INVALID, NULL, "give exactly one of chunks, document and source");
     if (in.reason == REASON_SOURCE_BLOCKED)
         return err_add_field(err, "/reason", "is recorded by blocking a source: POST /sources/{name}/block");
-    TRY(catalog_get(req->server->catalog, in.collection, true, c, err));
     *out = (struct quarantine_add){.collection = (*c)->id,
                                    .document = in.document,
                                    .source = in.source,
@@ -217,7 +217,7 @@ static enum assay_code read_add(struct request *req, struct collection **c, stru
 
 enum assay_code handle_quarantine_add(struct request *req, struct reply *reply, struct err *err)
 {
-    struct collection *c;
+    struct collection *c = NULL;
     struct quarantine_add in;
     struct quarantine_row *sample;
     size_t held, n;
@@ -254,8 +254,8 @@ typedef enum assay_code (*decision)(struct store *s, const struct call *call, st
 static enum assay_code decide(struct request *req, struct reply *reply, decision how, struct err *err)
 {
     struct decide_body in = {.note = STR_LIT("")};
-    struct collection *c;
-    struct quarantine_row row;
+    struct collection *c = NULL;
+    struct quarantine_row row = {0};
     struct store_commit commit = {0};
     TRY(request_json(req, decide_fields, &in, err));
     TRY(find_entry(req, &c, &row, err));
@@ -325,7 +325,7 @@ static enum assay_code sweep(struct request *req, const struct collection *c, bo
 enum assay_code handle_quarantine_sweep(struct request *req, struct reply *reply, struct err *err)
 {
     struct sweep_body in = {0};
-    struct collection *c;
+    struct collection *c = NULL;
     struct swept swept;
     TRY(request_json(req, sweep_fields, &in, err));
     TRY(catalog_get(req->server->catalog, in.collection, true, &c, err));

@@ -84,8 +84,8 @@ enum assay_code handle_versions_get(struct request *req, struct reply *reply, st
     if (!digest_from_hex(req->params[1], &version))
         return err_set(err, ASSAY_NOT_FOUND, "unknown-version", "The document has no such version.");
     TRY(store_version_get(req->server->store, &req->call, c->id, doc.id, &version, &row, err));
-    bool shown = access_steward(&req->actor) ||
-                 (digest_eq(&doc.version, &version) && document_view_text_allowed(req, &doc));
+    bool shown =
+        access_steward(&req->actor) || (digest_eq(&doc.version, &version) && document_view_text_allowed(req, &doc));
     reply_json(reply, 200, &w);
     jsonw_object(&w);
     write_members(&w, &doc, &row);

@@ -25,7 +25,7 @@ struct batch {
     size_t n;
     struct added *adds; /* ascending chunk numbers */
     size_t n_adds;
-    float *vectors; /* n_adds * dim, unit length */
+    float *vectors;                       /* n_adds * dim, unit length */
     const struct vindex_change **touches; /* the last of each document, ascending documents */
     size_t n_touches;
 };

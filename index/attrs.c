@@ -68,7 +68,7 @@ static void walk_object(struct walk *w, struct str path, const json_t *object)
     char joined[ATTR_PATH_MAX];
     /* Jansson's iteration takes no const object though it changes nothing. */
     json_t *open = json_incref((json_t *)(uintptr_t)object);
-    json_object_foreach (open, name, member) {
+    json_object_foreach(open, name, member) {
         size_t len = strlen(name), dot = path.len > 0 ? 1 : 0;
         if (path.len + dot + len > sizeof(joined) || len == 0 || (unsigned char)name[0] < 0x20) {
             continue;

@@ -25,7 +25,7 @@ struct build_job {
 void build_job_free(struct build_job *job);
 
 struct builder;
-struct builder *builder_new(void); /* NULL when the thread cannot be started */
+struct builder *builder_new(void);    /* NULL when the thread cannot be started */
 void builder_free(struct builder *b); /* NULL is ignored; the queue must be empty */
 void builder_submit(struct builder *b, struct build_job *job);
 void builder_wait(struct builder *b, struct build_job *job); /* until it is done */

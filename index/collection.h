@@ -11,10 +11,10 @@
 #include "index/view.h"
 
 enum {
-    HEAD_MAX = 4096,   /* flat rows before a segment is sealed, unless configured */
-    EF_SEARCH = 128,   /* beam, unless configured */
-    FLAT_FAN = 8,      /* as many flat segments of one size class are merged at once */
-    SEALED_FAN = 4,    /* and as many sealed ones, in the background */
+    HEAD_MAX = 4096,    /* flat rows before a segment is sealed, unless configured */
+    EF_SEARCH = 128,    /* beam, unless configured */
+    FLAT_FAN = 8,       /* as many flat segments of one size class are merged at once */
+    SEALED_FAN = 4,     /* and as many sealed ones, in the background */
     TOMBSTONES_PART = 3 /* a sealed segment with more than one retired row in this many is rewritten */
 };
 
@@ -46,7 +46,7 @@ struct vindex_collection {
     size_t failed_rows;    /* flat rows when a build last failed: not tried again before there are more */
     bool merge_failed;     /* no merge of sealed segments before a build has succeeded again */
     uint64_t next_file;
-    bool dirty; /* something is not on disk yet */
+    bool dirty;         /* something is not on disk yet */
     struct views views; /* shared with readers */
     atomic_int_fast64_t builds, merges, checkpoints;
     atomic_size_t disk_bytes;

@@ -103,7 +103,7 @@ static void merge_flat(struct vindex_collection *c, const bool *picked, size_t n
 static bool compact_flat(struct vindex_collection *c)
 {
     bool any = false;
-    for (unsigned class = 0; class < 32 && c->n > 0; class++) {
+    for (unsigned class = 0; class < 32 && c->n > 0; class ++) {
         bool *picked = mem_calloc(c->n, sizeof(*picked));
         size_t n = 0, rows = 0;
         for (size_t i = 0; i < c->n; i++) {
@@ -168,7 +168,7 @@ static bool pick_sealed(const struct vindex_collection *c, bool *picked)
             return true;
         }
     }
-    for (unsigned class = 0; class < 32; class++) {
+    for (unsigned class = 0; class < 32; class ++) {
         size_t n = 0;
         for (size_t i = 0; i < c->n; i++) {
             const struct segment *seg = c->segs[i].vs.seg;

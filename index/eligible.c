@@ -56,7 +56,8 @@ static void keep_allowed(struct search *s, uint64_t *out, const struct segment *
 
 static void keep_quality(uint64_t *out, const struct segment *seg, double min)
 {
-    BITS_EACH(out, seg->n, row) {
+    BITS_EACH(out, seg->n, row)
+    {
         if (!(seg->quality[row] >= min)) {
             bits_put(out, row, false);
         }
@@ -73,8 +74,8 @@ static struct eligible compile(struct search *s, const struct view_seg *vs)
     bool access = vs->vis.acl->n_public < seg->n;
     bool quality = s->q->min_quality > 0;
     if (!earlier && !stale && !access && !quality && s->q->filter == NULL) {
-        size_t n = s->who.steward ? rows->by_state[CHUNK_ACTIVE] + rows->by_state[CHUNK_QUARANTINED]
-                                  : rows->active_count;
+        size_t n =
+            s->who.steward ? rows->by_state[CHUNK_ACTIVE] + rows->by_state[CHUNK_QUARANTINED] : rows->active_count;
         return (struct eligible){base, n};
     }
     size_t bytes = bits_words(seg->n) * sizeof(uint64_t);

@@ -14,7 +14,7 @@ enum { BUCKETS = 4 /* per feature */, GRAM = 4 /* characters */ };
 #define WEIGHT_BIGRAM 0.25
 #define WEIGHT_GRAM 0.12
 #define WEIGHT_CONTEXT 0.6 /* of a word in title or heading, beside 1 in the text */
-#define GLUE_WEIGHT 0.1    /* of a stop word in a chunk's vector: hardly any, but a text of them alone has a direction */
+#define GLUE_WEIGHT 0.1 /* of a stop word in a chunk's vector: hardly any, but a text of them alone has a direction */
 
 enum feature_kind { FEATURE_WORD = 1, FEATURE_BIGRAM, FEATURE_GRAM };
 

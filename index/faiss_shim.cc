@@ -10,10 +10,10 @@
 #include <faiss/impl/io.h>
 #include <faiss/index_io.h>
 
-namespace {
+namespace
+{
 
-template <typename F>
-int guarded(char *why, F &&body) noexcept
+template <typename F> int guarded(char *why, F &&body) noexcept
 {
     try {
         body();
@@ -119,7 +119,7 @@ int faiss_shim_read(const void *bytes, size_t len, float *x, size_t n, size_t d,
         std::unique_ptr<faiss::Index> index(faiss::read_index(&reader));
         auto *graph = dynamic_cast<faiss::IndexHNSW *>(index.get());
         FAISS_THROW_IF_NOT_MSG(graph != nullptr && (size_t)graph->d == d && (size_t)graph->ntotal == n &&
-                                       graph->storage == nullptr && graph->hnsw.levels.size() == n,
+                                   graph->storage == nullptr && graph->hnsw.levels.size() == n,
                                "the graph does not fit the segment");
         auto flat = std::make_unique<faiss::IndexFlat>((faiss::idx_t)d, faiss::METRIC_INNER_PRODUCT);
         flat->codes = view_of(x, n, d);

@@ -16,12 +16,9 @@ static const struct {
     const char *name, *path;
     enum filter_kind kind;
 } builtins[] = {
-    {"source", NULL, FILTER_SOURCE},
-    {"document", ATTR_DOCUMENT, FILTER_KEYS},
-    {"uri", ATTR_URI, FILTER_KEYS},
-    {"media_type", ATTR_MEDIA_TYPE, FILTER_KEYS},
-    {"language", ATTR_LANGUAGE, FILTER_KEYS},
-    {"modified_at", NULL, FILTER_MODIFIED},
+    {"source", NULL, FILTER_SOURCE},          {"document", ATTR_DOCUMENT, FILTER_KEYS},
+    {"uri", ATTR_URI, FILTER_KEYS},           {"media_type", ATTR_MEDIA_TYPE, FILTER_KEYS},
+    {"language", ATTR_LANGUAGE, FILTER_KEYS}, {"modified_at", NULL, FILTER_MODIFIED},
     {"quality", NULL, FILTER_QUALITY},
 };
 
@@ -94,9 +91,9 @@ static enum assay_code node_new(struct parser *p, const char *pointer, enum filt
 static enum assay_code negated(struct parser *p, const char *pointer, const struct filter *f, const struct filter **out)
 {
     struct filter *not = NULL;
-    TRY(node_new(p, pointer, FILTER_NOT, 1, &not));
-    not->kids[0] = f;
-    *out = not;
+    TRY(node_new(p, pointer, FILTER_NOT, 1, &not ));
+    not ->kids[0] = f;
+    *out = not ;
     return ASSAY_OK;
 }
 
@@ -158,7 +155,8 @@ static enum assay_code operand(struct parser *p, const struct field *field, cons
     } else if (json_is_null(v) && !ordered) {
         attr_key_prefix(&key, field->path, ATTR_NULL);
     } else {
-        return REFUSE(p, pointer, ordered ? "must be a number or a string" : "must be a string, number, boolean or null");
+        return REFUSE(p, pointer,
+                      ordered ? "must be a number or a string" : "must be a string, number, boolean or null");
     }
     f->keys[i] = keep(p, &key);
     return ASSAY_OK;
@@ -309,7 +307,7 @@ static enum assay_code parse_operators(struct parser *p, const struct field *fie
     }
     TRY(node_new(p, pointer, FILTER_AND, json_object_size(ops), &all));
     json_t *open = (json_t *)(uintptr_t)ops; /* Jansson's iteration takes no const object though it changes nothing */
-    json_object_foreach (open, name, v) {
+    json_object_foreach(open, name, v) {
         const char *at = member_pointer(p, pointer, name);
         enum filter_op op = OP_EQ;
         while (op < OP_COUNT && strcmp(name, op_names[op]) != 0) {
@@ -397,7 +395,7 @@ static enum assay_code parse_clause(struct parser *p, const json_t *json, const 
     }
     TRY(node_new(p, pointer, FILTER_AND, json_object_size(json), &all));
     json_t *open = (json_t *)(uintptr_t)json; /* as above */
-    json_object_foreach (open, name, v) {
+    json_object_foreach(open, name, v) {
         TRY(parse_member(p, name, v, member_pointer(p, pointer, name), depth, &all->kids[i++]));
     }
     *out = all;

@@ -1,10 +1,10 @@
 /*
  * Metadata filters, Mongo-style: {"lang":"en","year":{"$gte":2020},"$or":[...]} with $eq $ne $gt $gte $lt $lte $in $nin
- * $exists $and $or $not. Built-in keys: source, document, uri, media_type, language, modified_at, quality; any other key
- * is metadata (dots descend into objects; an array matches when any element does).
+ * $exists $and $or $not. Built-in keys: source, document, uri, media_type, language, modified_at, quality; any other
+ * key is metadata (dots descend into objects; an array matches when any element does).
  *
- * Parsing is strict: unknown operators, empty lists of clauses, and operands of the wrong type are ASSAY_INVALID with the
- * JSON Pointer. Depth at most FILTER_DEPTH_MAX, nodes at most FILTER_NODES_MAX.
+ * Parsing is strict: unknown operators, empty lists of clauses, and operands of the wrong type are ASSAY_INVALID with
+ * the JSON Pointer. Depth at most FILTER_DEPTH_MAX, nodes at most FILTER_NODES_MAX.
  */
 #ifndef ASSAY_INDEX_FILTER_H
 #define ASSAY_INDEX_FILTER_H

@@ -69,8 +69,8 @@ static void add_posts(const struct inverted *v, size_t from_key, size_t to_key, 
     }
 }
 
-static void eval_source(const struct filter *f, const struct segment *s, const struct sources *sources,
-                        struct arena *a, uint64_t *out)
+static void eval_source(const struct filter *f, const struct segment *s, const struct sources *sources, struct arena *a,
+                        uint64_t *out)
 {
     bool *matches = ARENA_ARRAY(a, bool, sources->n + 1);
     for (size_t i = 0; i < sources->n; i++) {
@@ -131,7 +131,9 @@ void filter_eval(const struct filter *f, const struct segment *s, const struct s
     for (size_t i = 0; i < f->n; i++) {
         filter_eval(f->kids[i], s, v, sources, a, kid);
         for (size_t w = 0; w < words; w++) {
-            out[w] = f->kind == FILTER_OR ? out[w] | kid[w] : f->kind == FILTER_AND ? out[w] & kid[w] : out[w] & ~kid[w];
+            out[w] = f->kind == FILTER_OR    ? out[w] | kid[w]
+                     : f->kind == FILTER_AND ? out[w] & kid[w]
+                                             : out[w] & ~kid[w];
         }
     }
     arena_rollback(a, mark);

@@ -16,8 +16,8 @@ enum { INVERTED_KEY_MAX = 65535 };
 
 struct inverted {
     size_t n_keys, n_posts;
-    const uint64_t *prefix;  /* n_keys: the first eight bytes of each key, big-endian: most comparisons end here */
-    const uint64_t *key_at;  /* n_keys + 1: where the bytes of each key start */
+    const uint64_t *prefix; /* n_keys: the first eight bytes of each key, big-endian: most comparisons end here */
+    const uint64_t *key_at; /* n_keys + 1: where the bytes of each key start */
     const char *keys;
     const uint64_t *post_at; /* n_keys + 1 */
     const uint32_t *rows;    /* n_posts, ascending within a key */
@@ -32,7 +32,8 @@ bool inverted_find(const struct inverted *v, struct str key, size_t *at) MUST_US
 /* Whether offsets, order and rows are within bounds: for what came from a file. */
 bool inverted_valid(const struct inverted *v, size_t keys_bytes, size_t n_rows) MUST_USE;
 
-/* Gathers occurrences in ascending order of rows; the same key in the same row adds up its frequency (at most 65535). */
+/* Gathers occurrences in ascending order of rows; the same key in the same row adds up its frequency (at most 65535).
+ */
 struct inverted_builder;
 struct inverted_builder *inverted_builder_new(void);
 void inverted_builder_free(struct inverted_builder *b);

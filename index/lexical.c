@@ -154,7 +154,8 @@ static void collect_sparse(struct search *s, uint32_t seg_no, float *scores)
 static void collect_dense(struct search *s, uint32_t seg_no, float *scores)
 {
     const struct segment *seg = s->view->segs[seg_no].seg;
-    BITS_EACH(s->eligible[seg_no].bits, seg->n, row) {
+    BITS_EACH(s->eligible[seg_no].bits, seg->n, row)
+    {
         offer(s, seg_no, row, scores[row]);
     }
     memset(scores, 0, seg->n * sizeof(*scores));

@@ -1,8 +1,8 @@
 /*
- * The vector leg and its planner. Cost of an exact scan: one dot product for each eligible row. Cost of the graph: about
- * as many as its beam times the links of a node, more when a filter hides most of what it meets. So a segment is scanned
- * when few rows are eligible, by number or by share, and otherwise asked through its graph, with the beam widened by what
- * is hidden.
+ * The vector leg and its planner. Cost of an exact scan: one dot product for each eligible row. Cost of the graph:
+ * about as many as its beam times the links of a node, more when a filter hides most of what it meets. So a segment is
+ * scanned when few rows are eligible, by number or by share, and otherwise asked through its graph, with the beam
+ * widened by what is hidden.
  */
 #include "index/kernel.h"
 #include "index/search.h"
@@ -32,7 +32,8 @@ static void offer(struct search *s, uint32_t seg_no, size_t row, const float *qu
 
 static void scan(struct search *s, uint32_t seg_no, const float *query)
 {
-    BITS_EACH(s->eligible[seg_no].bits, s->view->segs[seg_no].seg->n, row) {
+    BITS_EACH(s->eligible[seg_no].bits, s->view->segs[seg_no].seg->n, row)
+    {
         offer(s, seg_no, row, query);
     }
 }
@@ -53,8 +54,8 @@ static enum assay_code ask_graph(struct search *s, uint32_t seg_no, const float 
     struct arena_mark mark = arena_mark(s->arena);
     int64_t *rows = arena_alloc(s->arena, k * sizeof(*rows));
     float *scores = arena_alloc(s->arena, k * sizeof(*scores));
-    enum assay_code code = graph_search(seg->graph, query, k, (int)beam, e->n < seg->n ? e->bits : NULL, rows, scores,
-                                        &found, err);
+    enum assay_code code =
+        graph_search(seg->graph, query, k, (int)beam, e->n < seg->n ? e->bits : NULL, rows, scores, &found, err);
     if (code == ASSAY_OK && found < (k < e->n ? k : e->n)) {
         scan(s, seg_no, query);
     } else if (code == ASSAY_OK) {

@@ -79,10 +79,8 @@ static void principals(struct search *s)
     for (size_t i = 0; i < s->q->principals.n; i++) {
         keys[i] = acl_key(s->q->principals.items[i]);
     }
-    s->who = (struct viewer){.keys = keys,
-                             .n_keys = s->q->principals.n,
-                             .steward = s->q->include_quarantined,
-                             .now_us = s->q->now_us};
+    s->who = (struct viewer){
+        .keys = keys, .n_keys = s->q->principals.n, .steward = s->q->include_quarantined, .now_us = s->q->now_us};
 }
 
 /* Room for at most as many candidates as there are rows to find. */
@@ -142,7 +140,7 @@ static void answer(struct search *s, enum embedder_kind kind, struct vindex_resu
         }
         struct vindex_hit *h = &out->hits[out->n++];
         fill(s, &f[i], h);
-        h->score = s->q->mode == VINDEX_VECTOR ? h->vector_score
+        h->score = s->q->mode == VINDEX_VECTOR    ? h->vector_score
                    : s->q->mode == VINDEX_LEXICAL ? h->lexical_score
                                                   : h->score;
     }

@@ -135,8 +135,14 @@ bool segment_bind(struct segment *s)
     const struct {
         enum seg_section sec;
         size_t size;
-    } columns[] = {{SEC_CHUNK, 8},  {SEC_DOCUMENT, 8}, {SEC_BY_DOC, 4},           {SEC_SOURCE, 4},
-                   {SEC_QUALITY, 8}, {SEC_LENGTH, 4},  {SEC_ROWS, sizeof(struct seg_row)}, {SEC_VECTORS, s->dim * 4}};
+    } columns[] = {{SEC_CHUNK, 8},
+                   {SEC_DOCUMENT, 8},
+                   {SEC_BY_DOC, 4},
+                   {SEC_SOURCE, 4},
+                   {SEC_QUALITY, 8},
+                   {SEC_LENGTH, 4},
+                   {SEC_ROWS, sizeof(struct seg_row)},
+                   {SEC_VECTORS, s->dim * 4}};
     if (s->n == 0 || s->n >= INVERTED_DROPPED || s->dim == 0 || s->dim > VINDEX_DIM_MAX) {
         return false;
     }

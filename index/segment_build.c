@@ -99,8 +99,8 @@ static void sink_word(void *ctx, const struct word *word)
     }
 }
 
-static void put_terms(struct segment *s, struct words *w, struct inverted_builder *terms,
-                      const struct vindex_change *c, uint32_t row)
+static void put_terms(struct segment *s, struct words *w, struct inverted_builder *terms, const struct vindex_change *c,
+                      uint32_t row)
 {
     struct term_sink t = {.words = w, .out = terms, .lang = words_lang(c->language), .row = row};
     s->langs |= UINT32_C(1) << t.lang;
@@ -173,7 +173,8 @@ static struct seg_origin *collect(struct segment *const *in, const uint64_t *con
     size_t at = 0;
     bool ascending = true;
     for (size_t i = 0; i < n; i++) {
-        BITS_EACH(keep[i], in[i]->n, row) {
+        BITS_EACH(keep[i], in[i]->n, row)
+        {
             all[at] = (struct placed){in[i]->chunk[row], {(uint32_t)i, (uint32_t)row}};
             ascending = ascending && (at == 0 || all[at - 1].chunk < all[at].chunk);
             at++;

@@ -47,11 +47,8 @@ enum assay_code segment_file_write(struct segment *s, const char *dir, uint64_t 
     struct diskfile *f = NULL;
     struct filesum sum = {{0, 0}};
     char name[SEGMENT_FILE_NAME];
-    struct header h = {.version = SEGMENT_VERSION,
-                       .byte_order = byte_order,
-                       .dim = (uint32_t)s->dim,
-                       .langs = s->langs,
-                       .n = s->n};
+    struct header h = {
+        .version = SEGMENT_VERSION, .byte_order = byte_order, .dim = (uint32_t)s->dim, .langs = s->langs, .n = s->n};
     memcpy(h.magic, magic, sizeof(magic));
     enum assay_code code = s->graph != NULL ? graph_write(s->graph, &graph, err) : ASSAY_OK;
     if (code != ASSAY_OK) {

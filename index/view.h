@@ -1,8 +1,8 @@
 /*
- * Views: what a search sees, immutable once published. A reader pins the current view with a hazard pointer (M. Michael,
- * "Hazard pointers", IEEE TPDS 2004): it claims one of VIEW_SLOTS slots, writes the pointer into it and looks whether
- * the view is still current. The writer exchanges the current view, and frees an old one once no slot names it. Neither
- * ever waits for the other.
+ * Views: what a search sees, immutable once published. A reader pins the current view with a hazard pointer (M.
+ * Michael, "Hazard pointers", IEEE TPDS 2004): it claims one of VIEW_SLOTS slots, writes the pointer into it and looks
+ * whether the view is still current. The writer exchanges the current view, and frees an old one once no slot names it.
+ * Neither ever waits for the other.
  *
  * A claimed slot belongs to one search until it is released, so it carries that search's reusable memory too.
  */

@@ -145,8 +145,8 @@ static void init_waiting(struct vindex_collection *c)
     c->waited_seq = c->seq;
 }
 
-enum assay_code vindex_collection_open(struct vindex *v, const struct vindex_spec *spec,
-                                       struct vindex_collection **out, int64_t *applied, struct err *err)
+enum assay_code vindex_collection_open(struct vindex *v, const struct vindex_spec *spec, struct vindex_collection **out,
+                                       int64_t *applied, struct err *err)
 {
     if (spec->dim < 1 || spec->dim > VINDEX_DIM_MAX) {
         return err_set(err, ASSAY_INVALID, NULL, "the dimension must be from 1 to %d", VINDEX_DIM_MAX);

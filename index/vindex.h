@@ -34,10 +34,10 @@ enum embedder_kind { EMBEDDER_BUILTIN, EMBEDDER_CLIENT, EMBEDDER_OPENAI };
 
 /* ---- process ---- */
 struct vindex_config {
-    const char *dir;      /* created when missing, mode 0700 */
-    int build_threads;    /* OpenMP threads of a segment build, >= 1 */
-    size_t head_max;      /* rows searched exactly before a segment is sealed; 0: default */
-    int ef_search;        /* beam of HNSW; 0: default */
+    const char *dir;   /* created when missing, mode 0700 */
+    int build_threads; /* OpenMP threads of a segment build, >= 1 */
+    size_t head_max;   /* rows searched exactly before a segment is sealed; 0: default */
+    int ef_search;     /* beam of HNSW; 0: default */
 };
 struct vindex;
 enum assay_code vindex_open(const struct vindex_config *cfg, struct vindex **out, struct err *err) MUST_USE;
@@ -52,8 +52,8 @@ struct vindex_spec {
 };
 struct vindex_collection;
 /* Loads what the disk has. *applied is the sequence to follow the change log from (0: from the start). */
-enum assay_code vindex_collection_open(struct vindex *v, const struct vindex_spec *spec,
-                                       struct vindex_collection **out, int64_t *applied, struct err *err) MUST_USE;
+enum assay_code vindex_collection_open(struct vindex *v, const struct vindex_spec *spec, struct vindex_collection **out,
+                                       int64_t *applied, struct err *err) MUST_USE;
 /* Waits for searches that still pin a view. Does not write files: see vindex_checkpoint. */
 void vindex_collection_close(struct vindex_collection *c);
 /* Forgets everything, on disk too: the change log went back (a restored database). Writer's thread only. */
@@ -61,10 +61,10 @@ enum assay_code vindex_collection_reset(struct vindex_collection *c, struct err 
 
 /* ---- writing: one thread at a time per collection ---- */
 enum vindex_change_kind {
-    VINDEX_ADD,    /* a chunk becomes present in `state`; all fields below */
-    VINDEX_STATE,  /* chunk, state */
-    VINDEX_TOUCH,  /* document, acl, modified_at: what may change without a new version */
-    VINDEX_SOURCE  /* source, source_name, source_active, max_age: precedes every ADD that names the source */
+    VINDEX_ADD,   /* a chunk becomes present in `state`; all fields below */
+    VINDEX_STATE, /* chunk, state */
+    VINDEX_TOUCH, /* document, acl, modified_at: what may change without a new version */
+    VINDEX_SOURCE /* source, source_name, source_active, max_age: precedes every ADD that names the source */
 };
 struct vindex_change {
     int64_t seq;
@@ -78,8 +78,9 @@ struct vindex_change {
     size_t from, to;
     int page;
     double quality;
-    const float *embedding; /* dim floats, any finite norm > 0 (normalised here); NULL: the built-in embedder computes it */
-    bool has_acl;           /* false: for everyone. true with an empty list: for nobody */
+    const float
+        *embedding; /* dim floats, any finite norm > 0 (normalised here); NULL: the built-in embedder computes it */
+    bool has_acl;   /* false: for everyone. true with an empty list: for nobody */
     struct str_list acl;
     int64_t modified_at_us; /* deadline of the document = modified_at + the source's max_age */
     struct str source_name;
@@ -103,14 +104,15 @@ double vindex_vector_weight(enum embedder_kind kind);
 enum vindex_mode { VINDEX_HYBRID, VINDEX_VECTOR, VINDEX_LEXICAL };
 struct vindex_query {
     enum vindex_mode mode;
-    struct str text;          /* for the lexical leg and the built-in embedder; may be absent with `vector` in mode vector */
-    const float *vector;      /* dim finite floats or NULL: the built-in embedder makes it of text */
-    size_t k;                 /* 1..VINDEX_K_MAX */
+    struct str text;     /* for the lexical leg and the built-in embedder; may be absent with `vector` in mode vector */
+    const float *vector; /* dim finite floats or NULL: the built-in embedder makes it of text */
+    size_t k;            /* 1..VINDEX_K_MAX */
     const struct filter *filter; /* NULL: none */
     double min_quality;
     struct str_list principals; /* groups that the caller may see by */
     bool exact;
-    bool include_quarantined; /* quarantined and stale chunks and blocked sources too, each hit marked by its state; never retired or pending, never outside the ACL */
+    bool include_quarantined; /* quarantined and stale chunks and blocked sources too, each hit marked by its state;
+                                 never retired or pending, never outside the ACL */
     int64_t now_us;           /* the moment that freshness is judged at */
 };
 struct vindex_hit {
@@ -118,11 +120,11 @@ struct vindex_hit {
     struct str document, uri, title, text, heading, source, metadata_json, media_type, language, run;
     size_t from, to;
     int page;
-    double score;   /* fused, higher is better; in mode vector the cosine, in mode lexical the BM25 score */
+    double score; /* fused, higher is better; in mode vector the cosine, in mode lexical the BM25 score */
     double quality;
     enum chunk_state state;
-    bool source_active;     /* false: held back with its whole source, whatever its own state */
-    int64_t fresh_until_us; /* CLOCK_NEVER: does not age */
+    bool source_active;            /* false: held back with its whole source, whatever its own state */
+    int64_t fresh_until_us;        /* CLOCK_NEVER: does not age */
     int vector_rank, lexical_rank; /* 1-based; 0: not found by that leg */
     double vector_score, lexical_score;
 };

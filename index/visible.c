@@ -9,7 +9,9 @@
 static void *copied(const void *p, size_t n)
 {
     void *q = mem_alloc(n > 0 ? n : 1);
-    memcpy(q, p, n);
+    if (n > 0) {
+        memcpy(q, p, n);
+    }
     return q;
 }
 
@@ -182,8 +184,8 @@ static void derive(struct vis_rows *r, const struct vis_age *a, const struct seg
                    const struct sources *sources)
 {
     const struct source *source = sources_find(sources, s->source[row]);
-    bool active = r->state[row] == CHUNK_ACTIVE && source != NULL && source->active &&
-                  a->deadline[row] > r->expired_upto;
+    bool active =
+        r->state[row] == CHUNK_ACTIVE && source != NULL && source->active && a->deadline[row] > r->expired_upto;
     if (active != bits_get(r->active, row)) {
         bits_put(r->active, row, active);
         r->active_count += active ? 1 : SIZE_MAX;
@@ -416,8 +418,8 @@ void vis_merge(struct seg_vis *out, const struct segment *s, const struct seg_vi
 {
     vis_init(out, s);
     for (size_t i = 0; i < n_in; i++) {
-        out->rows->expired_upto = in[i].rows->expired_upto > out->rows->expired_upto ? in[i].rows->expired_upto
-                                                                                     : out->rows->expired_upto;
+        out->rows->expired_upto =
+            in[i].rows->expired_upto > out->rows->expired_upto ? in[i].rows->expired_upto : out->rows->expired_upto;
     }
     for (size_t row = 0; row < s->n; row++) {
         const struct seg_vis *from = &in[origins[row].input];

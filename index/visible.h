@@ -57,7 +57,8 @@ struct vis_age {
     atomic_int refs;
     int64_t *modified, *deadline;
 };
-/* A token is known by the first 16 bytes of its SHA-256: no table of strings to grow, and nobody can make two collide. */
+/* A token is known by the first 16 bytes of its SHA-256: no table of strings to grow, and nobody can make two collide.
+ */
 struct acl_key {
     uint8_t b[ACL_KEY];
 };

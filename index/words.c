@@ -12,25 +12,24 @@ static const struct {
     char code[4];
     const char *stemmer; /* NULL: folding alone */
 } languages[] = {
-    {"en", "english"},   {"", NULL},          {"ar", "arabic"},     {"hy", "armenian"}, {"eu", "basque"},
-    {"ca", "catalan"},   {"da", "danish"},    {"nl", "dutch"},      {"fi", "finnish"},  {"fr", "french"},
-    {"de", "german"},    {"el", "greek"},     {"hi", "hindi"},      {"hu", "hungarian"}, {"id", "indonesian"},
-    {"ga", "irish"},     {"it", "italian"},   {"lt", "lithuanian"}, {"ne", "nepali"},   {"no", "norwegian"},
-    {"pt", "portuguese"}, {"ro", "romanian"}, {"ru", "russian"},    {"sr", "serbian"},  {"es", "spanish"},
-    {"sv", "swedish"},   {"ta", "tamil"},     {"tr", "turkish"},    {"yi", "yiddish"},  {"nb", "norwegian"},
+    {"en", "english"},    {"", NULL},         {"ar", "arabic"},     {"hy", "armenian"},  {"eu", "basque"},
+    {"ca", "catalan"},    {"da", "danish"},   {"nl", "dutch"},      {"fi", "finnish"},   {"fr", "french"},
+    {"de", "german"},     {"el", "greek"},    {"hi", "hindi"},      {"hu", "hungarian"}, {"id", "indonesian"},
+    {"ga", "irish"},      {"it", "italian"},  {"lt", "lithuanian"}, {"ne", "nepali"},    {"no", "norwegian"},
+    {"pt", "portuguese"}, {"ro", "romanian"}, {"ru", "russian"},    {"sr", "serbian"},   {"es", "spanish"},
+    {"sv", "swedish"},    {"ta", "tamil"},    {"tr", "turkish"},    {"yi", "yiddish"},   {"nb", "norwegian"},
 };
 enum { LANGUAGES = sizeof(languages) / sizeof(languages[0]) };
 _Static_assert((int)LANGUAGES <= (int)WORDS_LANGS_MAX, "a segment keeps its languages in 32 bits");
 
 /* Sorted, for a binary search. */
 static const char stop_words[][12] = {
-    "a",     "about", "an",    "and",   "any",   "are",  "as",    "at",    "be",    "been",  "but",  "by",
-    "can",   "could", "did",   "do",    "does",  "for",  "from",  "had",   "has",   "have",  "he",   "her",
-    "his",   "how",   "i",     "if",    "in",    "into", "is",    "it",    "its",   "may",   "me",   "my",
-    "no",    "not",   "of",    "on",    "or",    "our",  "should", "so",   "some",  "such",  "than", "that",
-    "the",   "their", "them",  "then",  "there", "these", "they", "this",  "those", "to",    "was",  "we",
-    "were",  "what",  "when",  "where", "which", "who",  "whom",  "whose", "why",   "will",  "with", "would",
-    "you",   "your",
+    "a",     "about", "an",    "and",    "any",   "are",  "as",    "at",   "be",   "been", "but",   "by",    "can",
+    "could", "did",   "do",    "does",   "for",   "from", "had",   "has",  "have", "he",   "her",   "his",   "how",
+    "i",     "if",    "in",    "into",   "is",    "it",   "its",   "may",  "me",   "my",   "no",    "not",   "of",
+    "on",    "or",    "our",   "should", "so",    "some", "such",  "than", "that", "the",  "their", "them",  "then",
+    "there", "these", "they",  "this",   "those", "to",   "was",   "we",   "were", "what", "when",  "where", "which",
+    "who",   "whom",  "whose", "why",    "will",  "with", "would", "you",  "your",
 };
 
 enum kind { KIND_GAP, KIND_LETTER, KIND_DIGIT, KIND_UNDERSCORE, KIND_DOT, KIND_HYPHEN, KIND_APOSTROPHE, KIND_PAIRED };
@@ -199,10 +198,9 @@ static void gather_fold(struct gather *g, uint32_t cp)
     }
     utf8proc_int32_t out[32];
     int boundary = 0;
-    utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)cp, out, 32,
-                                                 UTF8PROC_COMPAT | UTF8PROC_CASEFOLD | UTF8PROC_IGNORE | UTF8PROC_STABLE |
-                                                     UTF8PROC_COMPOSE,
-                                                 &boundary);
+    utf8proc_ssize_t n = utf8proc_decompose_char(
+        (utf8proc_int32_t)cp, out, 32,
+        UTF8PROC_COMPAT | UTF8PROC_CASEFOLD | UTF8PROC_IGNORE | UTF8PROC_STABLE | UTF8PROC_COMPOSE, &boundary);
     for (utf8proc_ssize_t i = 0; i < n && i < 32; i++) {
         utf8proc_uint8_t bytes[4];
         utf8proc_ssize_t len = utf8proc_encode_char(out[i], bytes);
@@ -375,8 +373,8 @@ static size_t strip_accents(const char *in, size_t len, char *out, size_t cap)
         at += str_utf8_next(in + at, len - at, &cp);
         utf8proc_int32_t parts[8];
         int boundary = 0;
-        utf8proc_ssize_t m = utf8proc_decompose_char((utf8proc_int32_t)cp, parts, 8,
-                                                     UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &boundary);
+        utf8proc_ssize_t m =
+            utf8proc_decompose_char((utf8proc_int32_t)cp, parts, 8, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &boundary);
         bool accents = cp < 0x0530 || (cp >= 0x1E00 && cp <= 0x1FFF);
         for (utf8proc_ssize_t i = 0; i < m && i < 8; i++) {
             utf8proc_uint8_t bytes[4];

@@ -32,7 +32,8 @@ void blocks_free(struct blocks *b);
 struct block_rec *blocks_end(struct blocks *b, enum block_kind kind, int level);
 /* True when the block under construction has no byte other than white space yet. */
 bool blocks_open_is_blank(const struct blocks *b);
-/* Copies the blocks whose `drop` is 0 into the arena. ASSAY_TOO_LARGE ("document-too-large") when the list overflowed. */
+/* Copies the blocks whose `drop` is 0 into the arena. ASSAY_TOO_LARGE ("document-too-large") when the list overflowed.
+ */
 enum assay_code blocks_finish(struct arena *a, const struct blocks *b, struct str title, struct extracted *out,
                               struct err *err) MUST_USE;
 

@@ -28,15 +28,17 @@ static enum fate fate_of(uint32_t cp)
     return invisible ? FATE_DROP : FATE_KEEP;
 }
 
-/* Code points that NFC leaves alone whatever stands beside them, unless a code point outside these ranges does (UAX #15,
- * NFC_Quick_Check): text made of them only needs no second look. Covers Latin, general punctuation, arrows, CJK, Hangul. */
+/* Code points that NFC leaves alone whatever stands beside them, unless a code point outside these ranges does (UAX
+ * #15, NFC_Quick_Check): text made of them only needs no second look. Covers Latin, general punctuation, arrows, CJK,
+ * Hangul. */
 static bool nfc_stable(uint32_t cp)
 {
     return cp < 0x300 || (cp >= 0x2010 && cp <= 0x2125) || (cp >= 0x212c && cp <= 0x2328) ||
            (cp >= 0x3001 && cp <= 0x3098) || (cp >= 0x4e00 && cp <= 0x9fff) || (cp >= 0xac00 && cp <= 0xd7a3);
 }
 
-/* Writes what is kept of `s` to out, line ends as \n, blanks as ' ' (tabs stay in code). True when it is NFC for sure. */
+/* Writes what is kept of `s` to out, line ends as \n, blanks as ' ' (tabs stay in code). True when it is NFC for sure.
+ */
 static bool filter(struct str s, bool code, struct buf *out)
 {
     bool stable = true;
@@ -109,7 +111,8 @@ static size_t tidy_code(char *p, size_t n)
     return to;
 }
 
-/* Appends the normal form of `s`. NFC comes after the filter, since a dropped character may part a base from its mark. */
+/* Appends the normal form of `s`. NFC comes after the filter, since a dropped character may part a base from its mark.
+ */
 static void normalise(struct str s, bool code, bool one_line, struct buf *scratch, struct buf *out)
 {
     scratch->len = 0;

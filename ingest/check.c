@@ -106,8 +106,8 @@ static void check_length(struct checker *c)
     int64_t tokens = (int64_t)c->in->tokens;
     bool fits = tokens >= c->p->min_tokens && tokens <= c->p->max_tokens;
     struct check_result *r = result(c, "length", fits ? CHECK_PASS : CHECK_FAIL);
-    r->expected = str_of(arena_printf(c->arena, "%lld..%lld tokens", (long long)c->p->min_tokens,
-                                      (long long)c->p->max_tokens));
+    r->expected =
+        str_of(arena_printf(c->arena, "%lld..%lld tokens", (long long)c->p->min_tokens, (long long)c->p->max_tokens));
     r->actual = str_of(arena_printf(c->arena, "%lld token%s", (long long)tokens, tokens == 1 ? "" : "s"));
 }
 

@@ -12,18 +12,19 @@ enum check_outcome { CHECK_PASS, CHECK_WARN, CHECK_FAIL };
 const char *check_outcome_name(enum check_outcome o); /* "pass" "warn" "fail" */
 
 struct check_result {
-    const char *check;    /* static: "not_empty" "length" "utf8" "language" "symbols"; the store adds "duplicate", "source" */
+    const char
+        *check; /* static: "not_empty" "length" "utf8" "language" "symbols"; the store adds "duplicate", "source" */
     enum check_outcome outcome;
-    struct str expected;  /* what would have passed, for people: "3..2000 tokens" */
-    struct str actual;    /* what was found: "1 token" */
-    size_t from, to;      /* the offending span within the version's canonical text */
+    struct str expected; /* what would have passed, for people: "3..2000 tokens" */
+    struct str actual;   /* what was found: "1 token" */
+    size_t from, to;     /* the offending span within the version's canonical text */
 };
 
 struct check_input {
     struct str text;
-    size_t from;          /* of text in the canonical text */
+    size_t from; /* of text in the canonical text */
     size_t tokens;
-    struct str language;  /* of the document */
+    struct str language; /* of the document */
 };
 
 /* All configured checks over one chunk; results in a fixed order. A short text whose language cannot be told passes

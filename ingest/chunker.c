@@ -27,8 +27,8 @@ struct unit {
 struct section {
     size_t from, to; /* units */
     size_t tokens;
-    int level;       /* of its heading; 0 for text before any */
-    bool bare;       /* nothing in it but headings */
+    int level; /* of its heading; 0 for text before any */
+    bool bare; /* nothing in it but headings */
 };
 
 struct chunker {
@@ -129,7 +129,8 @@ static bool by_line(enum block_kind k)
 /* A block as one unit, or as pieces of at most the target when it is heavier than a chunk may be. */
 static void block_to_units(struct chunker *c, const struct canonical_block *b, struct str path)
 {
-    struct unit u = {.kind = b->kind, .level = b->level, .depth = b->depth, .page = b->page, .path = path, .first = true};
+    struct unit u = {
+        .kind = b->kind, .level = b->level, .depth = b->depth, .page = b->page, .path = path, .first = true};
     size_t tokens = ingest_token_count((struct str){c->text.ptr + b->from, b->to - b->from});
     size_t at = b->from;
     /* An eighth of the maximum is left for the heading that goes with the block. */
@@ -243,7 +244,8 @@ static size_t overlap_start(const struct chunker *c, size_t next, size_t *used)
 {
     const struct unit *u = &c->units[next], *last = &c->units[next - 1];
     const struct chunk_span *before = &c->spans[c->n_spans - 1];
-    size_t limit = (size_t)c->p->overlap_tokens, room = max_of(c->p) - (u->tokens < max_of(c->p) ? u->tokens : max_of(c->p));
+    size_t limit = (size_t)c->p->overlap_tokens,
+           room = max_of(c->p) - (u->tokens < max_of(c->p) ? u->tokens : max_of(c->p));
     *used = 0;
     if (limit > room)
         limit = room;
@@ -283,7 +285,8 @@ static void section_to_spans(struct chunker *c, size_t from, size_t to)
 }
 
 /* Whether section b may share a chunk with the section a before it (and what was joined to that): siblings and
- * children may, when one of the two is light and both fit, or is tiny; a bare heading goes with its first child always. */
+ * children may, when one of the two is light and both fit, or is tiny; a bare heading goes with its first child always.
+ */
 static bool may_join(const struct chunker *c, const struct section *first, const struct section *a,
                      const struct section *b, size_t tokens)
 {

@@ -24,7 +24,9 @@ enum block_kind {
     BLOCK_TABLE_ROW
 };
 
-enum { EXTRACT_BLOCKS_MAX = 1 << 20 }; /* past it ASSAY_TOO_LARGE: a block costs more memory than the bytes it came from */
+enum {
+    EXTRACT_BLOCKS_MAX = 1 << 20
+}; /* past it ASSAY_TOO_LARGE: a block costs more memory than the bytes it came from */
 
 struct block {
     enum block_kind kind;

@@ -1,8 +1,8 @@
 /*
- * HTML -> blocks. A stack of open elements of bounded depth says what the text at hand is (heading, cell, link, hidden);
- * there is no tree. Past HTML_DEPTH_MAX open elements a further one is only counted, so that its end tag does not close
- * another. What is boilerplate for sure is never collected; what may be is collected and marked, and decided at the end,
- * when it is known whether anything else is left.
+ * HTML -> blocks. A stack of open elements of bounded depth says what the text at hand is (heading, cell, link,
+ * hidden); there is no tree. Past HTML_DEPTH_MAX open elements a further one is only counted, so that its end tag does
+ * not close another. What is boilerplate for sure is never collected; what may be is collected and marked, and decided
+ * at the end, when it is known whether anything else is left.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -215,7 +215,8 @@ static void begin_block(struct html_page *p, const struct html_tag_info *t, cons
 }
 
 /* What an element passes on to everything in it. */
-static struct html_frame frame_of(const struct html_page *p, const struct html_tag_info *t, const struct html_token *tok)
+static struct html_frame frame_of(const struct html_page *p, const struct html_tag_info *t,
+                                  const struct html_token *tok)
 {
     struct html_frame f = p->stack[p->depth - 1];
     f.tag = t;

@@ -2,8 +2,8 @@
  * Office files -> blocks: WordprocessingML (ISO/IEC 29500-1, prefix w: as every writer has it) and OpenDocument text
  * (OASIS ODF 1.3). Deleted text, comments and fields' instructions are left out.
  */
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -26,11 +26,11 @@ struct office {
     struct style *styles; /* STYLES_MAX of them */
     size_t n_styles;
     struct buf title;
-    int tables;       /* open around */
-    size_t cells;     /* of the row so far */
-    int level;        /* of the paragraph under construction */
-    bool item;        /* it is a list item's first */
-    int in_text;      /* > 0: character data counts */
+    int tables;   /* open around */
+    size_t cells; /* of the row so far */
+    int level;    /* of the paragraph under construction */
+    bool item;    /* it is a list item's first */
+    int in_text;  /* > 0: character data counts */
 };
 
 /* Calls back for each start and end of an element. */
@@ -43,7 +43,8 @@ static void end_paragraph(struct office *o)
     if (o->level == LEVEL_CONTENTS) {
         b->text.len = b->open;
     } else if (o->tables > 0) {
-        if (!blocks_open_is_blank(b))
+        /* Not where the cell has just begun, behind its separator. */
+        if (!blocks_open_is_blank(b) && b->text.data[b->text.len - 1] != ' ')
             buf_putc(&b->text, '\n');
     } else if (o->level == LEVEL_TEXT) {
         blocks_end(b, o->item ? BLOCK_LIST_ITEM : BLOCK_PARAGRAPH, 0);
@@ -100,7 +101,8 @@ static void docx_outline(struct office_xml *x, int *level)
 static void docx_document(struct office *o, struct office_xml *x, const char *name, bool open)
 {
     if (strcmp(name, "w:p") == 0) {
-        end_paragraph(o);
+        if (!open || o->tables == 0) /* a text box begins within a paragraph */
+            end_paragraph(o);
     } else if (strcmp(name, "w:tbl") == 0) {
         on_table(o, open);
     } else if (strcmp(name, "w:tr") == 0) {
@@ -190,10 +192,20 @@ static void core_title(struct office *o, struct office_xml *x, const char *name,
 
 static bool left_out(const char *name)
 {
-    static const char *const names[] = {
-        "w:del",         "w:moveFrom",           "mc:Fallback",       "w:rPrChange",           "w:pPrChange",
-        "w:tabs",        "office:annotation",    "text:tracked-changes", "text:table-of-content", "text:sequence-decls",
-        "text:bibliography", "text:alphabetical-index", "svg:title",  "svg:desc"};
+    static const char *const names[] = {"w:del",
+                                        "w:moveFrom",
+                                        "mc:Fallback",
+                                        "w:rPrChange",
+                                        "w:pPrChange",
+                                        "w:tabs",
+                                        "office:annotation",
+                                        "text:tracked-changes",
+                                        "text:table-of-content",
+                                        "text:sequence-decls",
+                                        "text:bibliography",
+                                        "text:alphabetical-index",
+                                        "svg:title",
+                                        "svg:desc"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0)
             return true;

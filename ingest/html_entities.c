@@ -1,24 +1,9 @@
 #include "ingest/html_entities.h"
 
+#include <libxml/HTMLparser.h>
 #include <string.h>
 
-#include "ingest/html_entity_names.h"
-
-static const struct html_entity_name *find(const struct html_entity_name *table, size_t n, struct str name)
-{
-    size_t lo = 0, hi = n;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        int c = strncmp(table[mid].name, name.ptr, name.len);
-        if (c == 0 && table[mid].name[name.len] == '\0')
-            return &table[mid];
-        if (c < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return NULL;
-}
+enum { HTML_NAME_MAX = 8, LATIN1_MAX = 0xff }; /* the longest name is "thetasym" */
 
 static size_t utf8_encode(uint32_t cp, char out[8])
 {
@@ -37,9 +22,10 @@ static size_t utf8_encode(uint32_t cp, char out[8])
 /* What Windows-1252 meant by 0x80-0x9f; the standard maps such numbers to it. 0: stays as it is. */
 static uint32_t windows_1252(uint32_t cp)
 {
-    static const uint16_t map[32] = {0x20ac, 0,      0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
-                                     0x2039, 0x0152, 0,      0x017d, 0,      0,      0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
-                                     0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0,      0x017e, 0x0178};
+    static const uint16_t map[32] = {0x20ac, 0,      0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021,
+                                     0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0,      0x017d, 0,
+                                     0,      0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014,
+                                     0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0,      0x017e, 0x0178};
     return cp >= 0x80 && cp < 0xa0 && map[cp - 0x80] ? map[cp - 0x80] : cp;
 }
 
@@ -79,28 +65,37 @@ static bool is_alnum(char c)
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+/* Code point of a name of HTML 4, 0 when it is none. libxml2 keeps the table. */
+static uint32_t named(struct str name)
+{
+    xmlChar text[HTML_NAME_MAX + 1];
+    memcpy(text, name.ptr, name.len);
+    text[name.len] = '\0';
+    const htmlEntityDesc *e = htmlEntityLookup(text);
+    return e ? e->value : 0;
+}
+
 size_t html_entity(struct str s, char out[8], size_t *out_len)
 {
     if (s.len > 1 && s.ptr[1] == '#')
         return numeric(s, out, out_len);
     size_t n = 0;
-    while (n <= HTML_ENTITY_NAME_MAX && n + 1 < s.len && is_alnum(s.ptr[n + 1]))
+    while (n < HTML_NAME_MAX && n + 1 < s.len && is_alnum(s.ptr[n + 1]))
         n++;
-    const struct html_entity_name *e = NULL;
     struct str name = {s.ptr + 1, n};
     bool closed = n > 0 && n + 1 < s.len && s.ptr[n + 1] == ';';
-    if (closed)
-        e = find(html_entities_modern, HTML_ENTITIES_MODERN, name);
-    /* A name of the old table may be followed by anything: "&copy2024" is a sign and a year. */
-    for (; !e && name.len >= 2; name.len--) {
-        e = find(html_entities_legacy, HTML_ENTITIES_LEGACY, name);
-        if (e)
-            break;
+    uint32_t cp = closed ? named(name) : 0;
+    /* A name of Latin-1 may be followed by anything: "&copy2024" is a sign and a year. */
+    while (cp == 0 && name.len >= 2) {
+        cp = named(name);
+        if (cp > LATIN1_MAX)
+            cp = 0;
+        if (cp == 0)
+            name.len--;
     }
-    if (!e)
+    if (cp == 0)
         return 0;
-    *out_len = strlen(e->text);
-    memcpy(out, e->text, *out_len);
+    *out_len = utf8_encode(cp, out);
     return 1 + name.len + (closed && name.len == n ? 1 : 0);
 }
 

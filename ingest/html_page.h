@@ -20,9 +20,9 @@ struct html_frame {
     const struct html_tag_info *tag;
     char name[HTML_NAME_MAX + 1];
     unsigned flags, mark, soft;
-    int list_depth;                            /* definition lists around */
-    size_t cells;                              /* of a row: seen so far */
-    size_t chars, link, links, first_block;    /* the page's totals when it began */
+    int list_depth;                         /* definition lists around */
+    size_t cells;                           /* of a row: seen so far */
+    size_t chars, link, links, first_block; /* the page's totals when it began */
 };
 
 struct html_page {
@@ -35,10 +35,10 @@ struct html_page {
     size_t chars, link_chars, links; /* of the block under construction: bytes that are not blank */
     size_t total_chars, total_link, total_links;
     size_t cell_start; /* total_chars when the current table cell began */
-    bool blank;  /* white space was read that has not been written */
-    bool raised; /* a sup element has just begun */
-    bool glue;   /* the next block goes on with this one: an admonition's heading, "Note: ..." */
-    bool xml;    /* XHTML: <x/> is empty */
+    bool blank;        /* white space was read that has not been written */
+    bool raised;       /* a sup element has just begun */
+    bool glue;         /* the next block goes on with this one: an admonition's heading, "Note: ..." */
+    bool xml;          /* XHTML: <x/> is empty */
     struct buf title, scratch;
 };
 
@@ -48,7 +48,8 @@ void html_page_pop(struct html_page *p, size_t to);
 void html_page_judge_block(const struct html_page *p, struct block_rec *rec);
 /* Marks what an element that is being closed holds, when that is a link farm or a form without prose. */
 void html_page_judge_container(struct html_page *p, const struct html_frame *f);
-/* The last word: main content where it is marked, headings of nothing gone, and never an empty page if there is text. */
+/* The last word: main content where it is marked, headings of nothing gone, and never an empty page if there is text.
+ */
 void html_page_select(struct html_page *p);
 /* The text of the first h1, else of the first heading, else "". */
 struct str html_page_first_heading(const struct html_page *p);

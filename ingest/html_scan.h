@@ -23,9 +23,9 @@ struct html_attrs {
 struct html_token {
     enum html_event event;
     char name[HTML_NAME_MAX + 1]; /* of a tag: ASCII lower case */
-    struct str text;              /* of HTML_TEXT: to be decoded, unless `raw`; of an open raw text element: its content */
-    bool raw;                     /* text without character references */
-    bool self_closing;            /* written <x/> */
+    struct str text;   /* of HTML_TEXT: to be decoded, unless `raw`; of an open raw text element: its content */
+    bool raw;          /* text without character references */
+    bool self_closing; /* written <x/> */
     struct html_attrs attrs;
 };
 

@@ -143,9 +143,9 @@ static bool next_word(struct str *rest, struct str *word)
  * thing ("has-sidebar", "with-toc"). */
 static bool names_boilerplate(struct str name)
 {
-    static const char *const first[] = {"nav",        "navbar",     "navigation", "toc",    "menu", "menubar", "breadcrumb",
-                                        "breadcrumbs", "pagination", "pager",     "footer", NULL};
-    static const char *const last[] = {"nav",        "navbar", "navigation", "toc",     "menu",       "breadcrumb",
+    static const char *const first[] = {"nav",        "navbar",      "navigation", "toc",   "menu",   "menubar",
+                                        "breadcrumb", "breadcrumbs", "pagination", "pager", "footer", NULL};
+    static const char *const last[] = {"nav",         "navbar", "navigation", "toc",      "menu",       "breadcrumb",
                                        "breadcrumbs", "footer", "sidebar",    "masthead", "pagination", NULL};
     static const char *const about[] = {"has", "with", "no", "not", "without", "hide", "show", "is", NULL};
     size_t head = 0, tail = name.len;
@@ -194,12 +194,13 @@ static bool may_be_boilerplate(const struct html_tag_info *tag)
 
 enum html_role html_role_of(const struct html_tag_info *tag, const struct html_attrs *a)
 {
-    static const char *const roles[] = {"navigation", "banner",  "contentinfo", "search", "menu",
+    static const char *const roles[] = {"navigation", "banner",  "contentinfo", "search",    "menu",
                                         "menubar",    "toolbar", "doc-toc",     "doc-index", NULL};
     static const char *const notes[] = {"note",       "tip",     "warning", "caution", "important",
                                         "admonition", "callout", "hint",    "danger",  NULL};
     static const char *const main_role[] = {"main", NULL};
-    static const char *const ids[] = {"nav", "navbar", "navigation", "toc", "menu", "breadcrumbs", "footer", "sidebar", NULL};
+    static const char *const ids[] = {"nav",         "navbar", "navigation", "toc", "menu",
+                                      "breadcrumbs", "footer", "sidebar",    NULL};
     if (invisible(a))
         return HTML_INVISIBLE;
     struct str role = str_trim(a->role), rest = a->class, word;

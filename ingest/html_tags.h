@@ -60,8 +60,8 @@ enum html_role {
     HTML_MAIN_ROLE    /* role=main */
 };
 /* What the attributes say. Classes are judged by their words ("nav-bar", "navheader", "site-footer", "toc"), as
- * boilerplate removers do; no site's own names are known. Ids count only when they are such a word entirely, and never on
- * headings and sections, whose ids are made from what they talk about. */
+ * boilerplate removers do; no site's own names are known. Ids count only when they are such a word entirely, and never
+ * on headings and sections, whose ids are made from what they talk about. */
 enum html_role html_role_of(const struct html_tag_info *tag, const struct html_attrs *a);
 
 #endif

@@ -6,7 +6,8 @@
 
 #include "base/str.h"
 
-/* Appends the text between the tags, references decoded, scripts and comments dropped, block tags and br as newlines. */
+/* Appends the text between the tags, references decoded, scripts and comments dropped, block tags and br as newlines.
+ */
 void html_text(struct str html, struct buf *out);
 
 #endif

@@ -17,8 +17,8 @@ static void version_id(const struct ingest_input *in, const struct ingest_draft 
 {
     struct str media = in->media_name.len ? in->media_name : str_of(media_name(in->media));
     struct str metadata = in->metadata_json.len ? in->metadata_json : STR_LIT("{}");
-    const struct str fields[] = {in->key,  in->uri,   draft->title,    media, draft->language,
-                                 metadata, in->group, draft->canonical};
+    const struct str fields[] = {in->key,         in->uri,  draft->title, media,
+                                 draft->language, metadata, in->group,    draft->canonical};
     struct digest_ctx *d = digest_begin();
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         digest_update_field(d, fields[i]);

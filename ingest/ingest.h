@@ -16,17 +16,17 @@
 #include "ingest/pipeline.h"
 
 enum {
-    INGEST_BYTES_MAX = 64 << 20,     /* one document as received */
+    INGEST_BYTES_MAX = 64 << 20,          /* one document as received */
     INGEST_CANONICAL_MAX = CANONICAL_MAX, /* its canonical text */
-    INGEST_CHUNKS_MAX = 100000       /* chunks of one document */
+    INGEST_CHUNKS_MAX = 100000            /* chunks of one document */
 };
 
 /* What a version is made of. Every str is valid UTF-8 except `bytes`. */
 struct ingest_input {
-    struct str key;      /* the document's id within its collection */
-    struct str uri;      /* may be absent */
-    struct str title;    /* may be absent: then the extracted title, or the key */
-    struct str bytes;    /* the document as received (for PDF: what pdftotext printed, pages parted by \f) */
+    struct str key;   /* the document's id within its collection */
+    struct str uri;   /* may be absent */
+    struct str title; /* may be absent: then the extracted title, or the key */
+    struct str bytes; /* the document as received (for PDF: what pdftotext printed, pages parted by \f) */
     enum media_type media;
     struct str media_name;    /* as recorded, e.g. "text/html" */
     struct str metadata_json; /* canonical JSON object, "{}" when empty */
@@ -36,7 +36,8 @@ struct ingest_input {
 };
 
 struct ingest_chunk {
-    struct digest id;        /* SHA-256 over version, from, to, pipeline id (digest_update_field of each, numbers as decimal text) */
+    struct digest
+        id; /* SHA-256 over version, from, to, pipeline id (digest_update_field of each, numbers as decimal text) */
     size_t from, to;         /* byte offsets into canonical; always on code point boundaries, from < to */
     struct str text;         /* canonical[from:to], a view */
     struct str heading;      /* path of headings above, joined by " > ", may be "" */
@@ -48,11 +49,12 @@ struct ingest_chunk {
 };
 
 struct ingest_draft {
-    struct digest version;   /* SHA-256 over key, uri, title, media, language, metadata, group, canonical (digest_update_field) */
+    struct digest
+        version; /* SHA-256 over key, uri, title, media, language, metadata, group, canonical (digest_update_field) */
     struct digest bytes_hash; /* SHA-256 of `bytes` as received */
     struct str title;
-    struct str canonical;    /* NFC, \n line ends, blocks parted by a blank line */
-    struct str language;     /* ISO 639-1, or "und" */
+    struct str canonical; /* NFC, \n line ends, blocks parted by a blank line */
+    struct str language;  /* ISO 639-1, or "und" */
     struct ingest_chunk *chunks;
     size_t n_chunks;
 };
@@ -65,7 +67,8 @@ enum assay_code ingest_document(struct arena *a, const struct pipeline *p, const
 
 /* Estimate of model tokens in a text: words and punctuation runs by Unicode class, long runs counted once per 6 code
  * points, blanks once per 16, ideographs and Hangul syllables one each. Deterministic; used for chunk sizes and the
- * cost view. Cutting a text in two never lowers the sum, but within a run of blanks. A token has at most 64 bytes. Input must be valid UTF-8. */
+ * cost view. Cutting a text in two never lowers the sum, but within a run of blanks. A token has at most 64 bytes.
+ * Input must be valid UTF-8. */
 size_t ingest_token_count(struct str text);
 
 #endif

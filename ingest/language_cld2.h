@@ -11,7 +11,8 @@
 extern "C" {
 #endif
 
-/* The code of the language of valid UTF-8 text ("en", "zh"), static; NULL when CLD2 does not call its guess reliable. */
+/* The code of the language of valid UTF-8 text ("en", "zh"), static; NULL when CLD2 does not call its guess reliable.
+ */
 const char *language_cld2(const char *text, size_t n);
 
 #ifdef __cplusplus

@@ -22,8 +22,8 @@ static const struct media names[] = {
 };
 
 static const struct media endings[] = {
-    {".txt", MEDIA_TEXT},  {".text", MEDIA_TEXT},      {".md", MEDIA_MARKDOWN}, {".markdown", MEDIA_MARKDOWN},
-    {".html", MEDIA_HTML}, {".htm", MEDIA_HTML},       {".xhtml", MEDIA_HTML},  {".pdf", MEDIA_PDF},
+    {".txt", MEDIA_TEXT},  {".text", MEDIA_TEXT}, {".md", MEDIA_MARKDOWN}, {".markdown", MEDIA_MARKDOWN},
+    {".html", MEDIA_HTML}, {".htm", MEDIA_HTML},  {".xhtml", MEDIA_HTML},  {".pdf", MEDIA_PDF},
     {".docx", MEDIA_DOCX}, {".odt", MEDIA_ODT},
 };
 

@@ -27,7 +27,10 @@ struct check_in {
 
 #define OP_FIELD JSON_FIELD(struct op_in, op, JSON_FIELD_ENUM, .names = op_names, .required = true)
 #define CHUNK_FIELD(member, lo, hi)                                                                                    \
-    {.name = #member, .type = JSON_FIELD_INT, .offset = offsetof(struct op_in, chunk.member), .min = (lo), .max = (hi)}
+    {                                                                                                                  \
+        .name = #member, .type = JSON_FIELD_INT, .offset = offsetof(struct op_in, chunk.member), .min = (lo),          \
+        .max = (hi)                                                                                                    \
+    }
 #define CHECK_FIELD JSON_FIELD(struct check_in, check, JSON_FIELD_ENUM, .names = check_names, .required = true)
 
 static const struct json_field plain_fields[] = {OP_FIELD, JSON_FIELDS_END};
@@ -148,14 +151,14 @@ static int name_index(const json_t *obj, const char *member, const char *const *
 static enum assay_code read_check(struct arena *a, const json_t *json, const char *at, struct check_params *p,
                                   struct err *err)
 {
-    struct check_in in = {.min_tokens = p->min_tokens, .max_tokens = p->max_tokens, .min_alpha_ratio = p->min_alpha_ratio};
+    struct check_in in = {
+        .min_tokens = p->min_tokens, .max_tokens = p->max_tokens, .min_alpha_ratio = p->min_alpha_ratio};
     int which = name_index(json, "check", check_names);
     const struct json_field *fields = which == CHECK_LENGTH    ? check_length_fields
                                       : which == CHECK_SYMBOLS ? check_symbols_fields
                                                                : check_plain_fields;
     TRY(json_read(a, json, at, fields, &in, err));
-    bool *const flags[] = {&p->not_empty,      &p->utf8,    &p->length,
-                           &p->language_known, &p->symbols, &p->duplicate};
+    bool *const flags[] = {&p->not_empty, &p->utf8, &p->length, &p->language_known, &p->symbols, &p->duplicate};
     if (*flags[in.check])
         return err_add_field(err, at, "the check stands here twice");
     *flags[in.check] = true;

@@ -24,7 +24,7 @@ struct check_params {
     bool not_empty, utf8, length, language_known, symbols; /* which are configured */
     bool duplicate;                                        /* made by the store, which knows the other chunks */
     int64_t min_tokens, max_tokens;                        /* of length */
-    double min_alpha_ratio;                                /* of symbols: letters and digits over non-blank code points */
+    double min_alpha_ratio; /* of symbols: letters and digits over non-blank code points */
 };
 struct pipeline {
     struct digest id;
@@ -37,8 +37,8 @@ struct pipeline {
 void pipeline_default(struct arena *a, struct pipeline *out);
 /* Reads and validates a declaration; unknown operators, checks and parameters are refused with their pointer. `pointer`
  * is the RFC 6901 pointer of `json` itself. Operators stand in the order above, each at most once; one that is left out
- * has its defaults, and is spelled out in the canonical form. A "checks" operator without "checks" has the default ones;
- * with a list it has those of the list only. */
+ * has its defaults, and is spelled out in the canonical form. A "checks" operator without "checks" has the default
+ * ones; with a list it has those of the list only. */
 enum assay_code pipeline_parse(struct arena *a, const json_t *json, const char *pointer, struct pipeline *out,
                                struct err *err) MUST_USE;
 

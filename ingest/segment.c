@@ -81,7 +81,7 @@ size_t ingest_token_count(struct str text)
 /* Words that end in a full stop in the middle of a sentence. */
 static bool is_abbreviation(struct str text, size_t stop)
 {
-    static const char *const words[] = {"e.g", "i.e", "etc", "vs",  "cf", "fig", "no",  "al", "approx", "dr",
+    static const char *const words[] = {"e.g", "i.e", "etc", "vs",   "cf", "fig", "no",  "al", "approx", "dr",
                                         "mr",  "mrs", "ms",  "prof", "st", "sec", "vol", "pp", "ca",     "resp"};
     size_t start = stop;
     while (start > 0 && stop - start < 8 && text.ptr[start - 1] > ' ' && text.ptr[start - 1] != '(')
@@ -104,8 +104,9 @@ static bool ends_sentence(struct str text, const struct run *run)
         size_t n = str_utf8_next(text.ptr + i, run->to - i, &cp);
         if (cp == 0x3002 || cp == 0xff01 || cp == 0xff1f)
             return true;
-        stop = cp == '.' || cp == '!' || cp == '?' || cp == 0x2026 ||
-               (stop && (cp == '"' || cp == '\'' || cp == ')' || cp == ']' || cp == 0x201d || cp == 0x2019 || cp == 0xbb));
+        stop =
+            cp == '.' || cp == '!' || cp == '?' || cp == 0x2026 ||
+            (stop && (cp == '"' || cp == '\'' || cp == ')' || cp == ']' || cp == 0x201d || cp == 0x2019 || cp == 0xbb));
         i += n;
     }
     if (!stop || (run->to < text.len && (unsigned char)text.ptr[run->to] > ' '))

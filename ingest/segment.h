@@ -14,7 +14,7 @@
 enum run_class { RUN_BLANK, RUN_WORD, RUN_PUNCT, RUN_IDEOGRAPH };
 struct run {
     enum run_class class;
-    size_t from, to;    /* byte offsets */
+    size_t from, to; /* byte offsets */
     size_t code_points;
 };
 /* Reads the run that begins at `at`; false at the end. A run has at most SEGMENT_RUN_MAX code points. */

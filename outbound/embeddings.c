@@ -27,8 +27,8 @@ static bool may_pass_later(int status)
     return status == 408 || status == 409 || status == 424 || status == 429 || status >= 500;
 }
 
-/* Waits before try `attempt` + 1: exponential with full jitter, at least what the endpoint asked for. False when that is
- * past the deadline. */
+/* Waits before try `attempt` + 1: exponential with full jitter, at least what the endpoint asked for. False when that
+ * is past the deadline. */
 static bool back_off(const struct call *call, int attempt, int64_t retry_after_s)
 {
     int64_t cap_ms = BACKOFF_FIRST_MS;

@@ -2,7 +2,8 @@
  * OpenAI-compatible POST <base_url>/embeddings (OpenAI, TEI, Ollama, llama.cpp, vLLM).
  *
  * Batches, retries on 408, 409, 424, 429, 5xx and lost connections with exponential backoff and jitter (honouring
- * Retry-After within the deadline); answers are sorted by index and refused when count, dimension or finiteness are wrong.
+ * Retry-After within the deadline); answers are sorted by index and refused when count, dimension or finiteness are
+ * wrong.
  */
 #ifndef ASSAY_OUTBOUND_EMBEDDINGS_H
 #define ASSAY_OUTBOUND_EMBEDDINGS_H

@@ -19,15 +19,15 @@ void outbound_free(struct outbound *o);
 
 struct outbound_request {
     const char *url;
-    struct str bearer;      /* secret, may be absent; never logged */
-    struct str body;        /* JSON; POST */
+    struct str bearer; /* secret, may be absent; never logged */
+    struct str body;   /* JSON; POST */
     int timeout_ms;
-    size_t reply_max;       /* bytes */
+    size_t reply_max; /* bytes */
 };
 struct outbound_reply {
     int status;
-    struct str body;        /* in call->arena */
-    int64_t retry_after_s;  /* of the Retry-After header; 0 when there was none */
+    struct str body;       /* in call->arena */
+    int64_t retry_after_s; /* of the Retry-After header; 0 when there was none */
 };
 /* ASSAY_OK for any HTTP status; ASSAY_UNAVAILABLE when there was no answer in time, ASSAY_UPSTREAM when the answer is
  * larger than reply_max or not HTTP. */

@@ -39,12 +39,13 @@ static enum assay_code unreadable(struct err *err)
     return err_set(err, ASSAY_UNPROCESSABLE, "unreadable-document", "The PDF is damaged, encrypted or too complex.");
 }
 
-/* posix_spawn (which shares our memory until exec) rather than fork: an index of gigabytes need not be mapped twice, and
- * nothing of ours runs in the child. */
+/* posix_spawn (which shares our memory until exec) rather than fork: an index of gigabytes need not be mapped twice,
+ * and nothing of ours runs in the child. */
 static bool spawn(int in, int out, pid_t *pid)
 {
-    char *const argv[] = {(char[]){"pdftotext"}, (char[]){"-q"},   (char[]){"-enc"}, (char[]){"UTF-8"}, (char[]){"-eol"},
-                          (char[]){"unix"},      (char[]){"-"},    (char[]){"-"},    NULL};
+    char *const argv[] = {(char[]){"pdftotext"}, (char[]){"-q"},   (char[]){"-enc"},
+                          (char[]){"UTF-8"},     (char[]){"-eol"}, (char[]){"unix"},
+                          (char[]){"-"},         (char[]){"-"},    NULL};
     char *const env[] = {(char[]){"LC_ALL=C.UTF-8"}, NULL};
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;
@@ -62,8 +63,8 @@ static bool spawn(int in, int out, pid_t *pid)
               posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0) == 0 &&
               posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1) == 0 &&
               posix_spawnattr_setsigmask(&attr, &none) == 0 && posix_spawnattr_setsigdefault(&attr, &all) == 0 &&
-              posix_spawnattr_setflags(&attr, (short)(POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-                                                      POSIX_SPAWN_SETSIGDEF)) == 0 &&
+              posix_spawnattr_setflags(
+                  &attr, (short)(POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)) == 0 &&
               posix_spawnp(pid, "pdftotext", &files, &attr, argv, env) == 0;
     (void)posix_spawn_file_actions_destroy(&files);
     (void)posix_spawnattr_destroy(&attr);

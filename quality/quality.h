@@ -10,8 +10,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum quality_part { QUALITY_LINEAGE, QUALITY_VALIDATION, QUALITY_FRESHNESS, QUALITY_SAFETY, QUALITY_UNIQUENESS, QUALITY_PART_COUNT };
-const char *quality_part_name(enum quality_part p); /* "lineage_coverage" "validation_pass_rate" "freshness_rate" "bias_safety" "uniqueness" */
+enum quality_part {
+    QUALITY_LINEAGE,
+    QUALITY_VALIDATION,
+    QUALITY_FRESHNESS,
+    QUALITY_SAFETY,
+    QUALITY_UNIQUENESS,
+    QUALITY_PART_COUNT
+};
+const char *quality_part_name(
+    enum quality_part p); /* "lineage_coverage" "validation_pass_rate" "freshness_rate" "bias_safety" "uniqueness" */
 
 /* Each in [0,1], or NAN: not measured (it then takes no part in the mean, and is reported as unmeasured). */
 struct quality_parts {

@@ -155,11 +155,11 @@ static const struct key_entry *table_find(const struct key_table *t, const struc
     return lo < t->n && digest_eq_secret(&t->keys[lo].hash, hash) ? &t->keys[lo] : NULL;
 }
 
-enum assay_code auth_check(struct auth *a, struct arena *arena, struct str bearer, int64_t now_us, struct principal *out,
-                           struct err *err)
+enum assay_code auth_check(struct auth *a, struct arena *arena, struct str bearer, int64_t now_us,
+                           struct principal *out, struct err *err)
 {
     if (bearer.len != KEY_LEN || memcmp(bearer.ptr, key_prefix, KEY_PREFIX_LEN) != 0)
-        return err_set(err, ASSAY_UNAUTHENTICATED, "unknown-key", "the key is not known or has expired");
+        return err_set(err, ASSAY_UNAUTHENTICATED, "unknown-key", "The key is not known or has expired.");
     struct digest hash;
     digest_sha256(bearer.ptr, bearer.len, &hash);
     int slot = reader_enter(a);
@@ -173,7 +173,7 @@ enum assay_code auth_check(struct auth *a, struct arena *arena, struct str beare
     }
     atomic_fetch_sub(&a->slots[slot].readers, 1);
     if (!known)
-        return err_set(err, ASSAY_UNAUTHENTICATED, "unknown-key", "the key is not known or has expired");
+        return err_set(err, ASSAY_UNAUTHENTICATED, "unknown-key", "The key is not known or has expired.");
     return ASSAY_OK;
 }
 
@@ -191,14 +191,16 @@ void auth_key_make(char text[AUTH_KEY_TEXT], struct digest *hash)
 
 static enum assay_code file_failed(struct err *err, const char *path)
 {
-    return err_set(err, ASSAY_INTERNAL, NULL, "the admin key file %.150s cannot be written: %s", path, strerror(errno));
+    return err_set(err, ASSAY_INTERNAL, NULL, "The admin key file %.150s cannot be written: %s.", path,
+                   strerror(errno));
 }
 
 /* The name inside its folder has to survive a crash too. */
 static bool sync_folder_of(struct arena *arena, const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char *folder = slash ? arena_strndup(arena, path, slash == path ? 1 : (size_t)(slash - path)) : arena_strndup(arena, ".", 1);
+    char *folder =
+        slash ? arena_strndup(arena, path, slash == path ? 1 : (size_t)(slash - path)) : arena_strndup(arena, ".", 1);
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return false;

@@ -158,11 +158,11 @@ enum assay_code body_stream_read(struct body_stream *s, char *to, size_t max, si
     *n = 0;
     pthread_mutex_lock(&s->lock);
     if (!wait_for_client(s)) {
-        code = err_set(err, ASSAY_TIMEOUT, NULL, "the body arrived too slowly");
+        code = err_set(err, ASSAY_TIMEOUT, NULL, "The body arrived too slowly.");
     } else if (s->aborted) {
-        code = err_set(err, ASSAY_UNAVAILABLE, "body-broken-off", "the body broke off before its end");
+        code = err_set(err, ASSAY_UNAVAILABLE, "body-broken-off", "The body broke off before its end.");
     } else if (s->too_large) {
-        code = err_set(err, ASSAY_TOO_LARGE, "body-too-large", "the body is longer than %lld bytes",
+        code = err_set(err, ASSAY_TOO_LARGE, "body-too-large", "The body is longer than %lld bytes.",
                        (long long)s->total_max);
     } else {
         *n = s->used < max ? s->used : max;

@@ -16,18 +16,18 @@
 enum {
     BODY_STREAM_SIZE = 256 << 10,
     /* A client that is waited for has to deliver this much per timeout, so that a byte a second holds no worker. */
-    BODY_STREAM_MIN_BYTES = 16 << 10
+    BODY_STREAM_MIN_BYTES = 4 << 10
 };
 
 struct body_stream;
-/* timeout_us: how long the reader waits for the client. total_max: bytes of the whole body, 0: no limit. The deadline of
- * `call` (the request's) is moved on with every read: a long body is many short requests in one. */
+/* timeout_us: how long the reader waits for the client. total_max: bytes of the whole body, 0: no limit. The deadline
+ * of `call` (the request's) is moved on with every read: a long body is many short requests in one. */
 struct body_stream *body_stream_new(int64_t timeout_us, int64_t total_max, struct call *call, void (*pause)(void *),
                                     void (*resume)(void *), void *ctx);
 void body_stream_free(struct body_stream *s);
 
-/* Producer. Returns how many bytes were taken; less than n means that pause was called. After body_stream_close all bytes
- * are taken and dropped. */
+/* Producer. Returns how many bytes were taken; less than n means that pause was called. After body_stream_close all
+ * bytes are taken and dropped. */
 size_t body_stream_push(struct body_stream *s, const char *data, size_t n);
 void body_stream_end(struct body_stream *s);   /* the body is complete */
 void body_stream_abort(struct body_stream *s); /* the client went away, or the server stops */

@@ -72,8 +72,7 @@ struct collection *catalog_by_id(struct catalog *c, int32_t id)
     return NULL;
 }
 
-enum assay_code catalog_get(struct catalog *c, struct str name, bool in_body, struct collection **out,
-                            struct err *err)
+enum assay_code catalog_get(struct catalog *c, struct str name, bool in_body, struct collection **out, struct err *err)
 {
     *out = catalog_find(c, name);
     if (*out)
@@ -94,7 +93,8 @@ static void embedder_digest(const struct collection *c, struct digest *out)
         digest_sha256(c->embedder_json.ptr, c->embedder_json.len, out);
 }
 
-/* The index belongs to this collection under this embedder: a new release with another built-in embedder starts over. */
+/* The index belongs to this collection under this embedder: a new release with another built-in embedder starts over.
+ */
 static void index_identity(const struct collection *c, const struct digest *row, struct digest *out)
 {
     struct digest_ctx *ctx = digest_begin();
@@ -126,7 +126,8 @@ static enum assay_code build(struct arena *a, const struct collection_row *row, 
     TRY(parse_member(a, str_dup(a, row->pipeline_json), "pipeline", &json, err));
     TRY(pipeline_parse(a, json, "/pipeline", &c->pipeline, err));
     if (!digest_eq(&c->pipeline.id, &row->pipeline))
-        return err_set(err, ASSAY_INTERNAL, NULL, "The stored pipeline of a collection does not have the id it is stored by.");
+        return err_set(err, ASSAY_INTERNAL, NULL,
+                       "The stored pipeline of a collection does not have the id it is stored by.");
     TRY(parse_member(a, str_dup(a, row->policy_json), "policy", &json, err));
     TRY(policy_parse(a, json, "/policy", &c->weights, &c->policy_json, err));
     digest_sha256(c->policy_json.ptr, c->policy_json.len, &c->policy);
@@ -223,7 +224,8 @@ static enum assay_code refresh_locked(struct catalog *cat, const struct call *ca
 
 enum assay_code catalog_refresh(struct catalog *cat, const struct call *call, struct err *err)
 {
-    struct call own = *call; /* an arena of its own: the rows are copied, and the caller may call for as long as it runs */
+    struct call own =
+        *call; /* an arena of its own: the rows are copied, and the caller may call for as long as it runs */
     own.arena = arena_new(ARENA_FIRST);
     pthread_mutex_lock(&cat->lock);
     enum assay_code code = refresh_locked(cat, &own, err);

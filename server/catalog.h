@@ -1,7 +1,7 @@
 /*
- * The collections of the service in memory, each with its open index. A collection, once published, is never freed before
- * shutdown (there is no way to delete one), so a pointer to it stays valid; the table is append-only behind an atomic
- * count, and a search reads it without a lock.
+ * The collections of the service in memory, each with its open index. A collection, once published, is never freed
+ * before shutdown (there is no way to delete one), so a pointer to it stays valid; the table is append-only behind an
+ * atomic count, and a search reads it without a lock.
  */
 #ifndef ASSAY_SERVER_CATALOG_H
 #define ASSAY_SERVER_CATALOG_H
@@ -38,20 +38,20 @@ struct collection { /* immutable after publication, but for what is marked */
 struct catalog;
 struct catalog *catalog_new(struct store *store, struct vindex *v);
 void catalog_free(struct catalog *c); /* closes the indexes */
-/* Loads collections not yet known (at start, and when another server made one) and makes `default` when it is missing. A
- * collection that cannot be opened is logged and left out. Blocks; one thread at a time, others wait. */
+/* Loads collections not yet known (at start, and when another server made one) and makes `default` when it is missing.
+ * A collection that cannot be opened is logged and left out. Blocks; one thread at a time, others wait. */
 enum assay_code catalog_refresh(struct catalog *c, const struct call *call, struct err *err) MUST_USE;
 /* Lock-free. NULL when unknown. "" means `default`. */
 struct collection *catalog_find(struct catalog *c, struct str name);
-struct collection *catalog_at(struct catalog *c, size_t i); /* NULL past the end */
+struct collection *catalog_at(struct catalog *c, size_t i);      /* NULL past the end */
 struct collection *catalog_by_id(struct catalog *c, int32_t id); /* NULL when unknown */
-/* As catalog_find, with the problem: ASSAY_NOT_FOUND "unknown-collection" for paths and queries, ASSAY_UNPROCESSABLE when
- * the name came in a body (in_body). */
+/* As catalog_find, with the problem: ASSAY_NOT_FOUND "unknown-collection" for paths and queries, ASSAY_UNPROCESSABLE
+ * when the name came in a body (in_body). */
 enum assay_code catalog_get(struct catalog *c, struct str name, bool in_body, struct collection **out,
                             struct err *err) MUST_USE;
 
 /* Reads {"kind":"builtin"|"client"|"openai",...}; gives the canonical JSON with defaults filled in. */
-enum assay_code embedder_spec_parse(struct arena *a, const json_t *json, const char *pointer,
-                                    struct embedder_spec *out, struct str *canonical, struct err *err) MUST_USE;
+enum assay_code embedder_spec_parse(struct arena *a, const json_t *json, const char *pointer, struct embedder_spec *out,
+                                    struct str *canonical, struct err *err) MUST_USE;
 
 #endif

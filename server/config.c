@@ -28,11 +28,22 @@ struct setting {
     const char *help;
 };
 
-#define TEXT(name, member, preset, help) {name, SET_TEXT, offsetof(struct config, member), 0, 0, preset, false, help}
-#define SECRET(name, member, preset, help) {name, SET_TEXT, offsetof(struct config, member), 0, 0, preset, true, help}
-#define INT(name, min, max, preset, help) {#name, SET_INT, offsetof(struct config, name), min, max, preset, false, help}
+#define TEXT(name, member, preset, help)                                                                               \
+    {                                                                                                                  \
+        name, SET_TEXT, offsetof(struct config, member), 0, 0, preset, false, help                                     \
+    }
+#define SECRET(name, member, preset, help)                                                                             \
+    {                                                                                                                  \
+        name, SET_TEXT, offsetof(struct config, member), 0, 0, preset, true, help                                      \
+    }
+#define INT(name, min, max, preset, help)                                                                              \
+    {                                                                                                                  \
+#name, SET_INT, offsetof(struct config, name), min, max, preset, false, help                                   \
+    }
 #define BYTES(name, min, max, preset, help)                                                                            \
-    {#name, SET_BYTES, offsetof(struct config, name), min, max, preset, false, help}
+    {                                                                                                                  \
+#name, SET_BYTES, offsetof(struct config, name), min, max, preset, false, help                                 \
+    }
 
 static const struct setting settings[] = {
     SECRET("database_url", database_url, "postgresql:///assay", "PostgreSQL, as libpq reads it"),
@@ -42,11 +53,13 @@ static const struct setting settings[] = {
     TEXT("openapi_file", openapi_file, ASSAY_SHARE_DIR "/openapi.json", "the contract served at /openapi.json"),
     TEXT("tls_cert", tls_cert, "", "certificate chain, PEM; empty: plain HTTP"),
     TEXT("tls_key", tls_key, "", "private key of tls_cert, PEM"),
-    TEXT("admin_key_file", admin_key_file, "", "where the first start writes the admin key; empty: <data_dir>/admin.key"),
+    TEXT("admin_key_file", admin_key_file, "",
+         "where the first start writes the admin key; empty: <data_dir>/admin.key"),
     TEXT("pid_file", pid_file, "", "written at start, removed at the end; empty: none"),
     TEXT("endpoint_keys_file", endpoint_keys_file, "", "`name = secret` lines, mode 0600, for embedding endpoints"),
     TEXT("namespace", namespace_, "assay", "OpenLineage namespace of Assay's own data sets"),
-    {"log_format", SET_FORMAT, offsetof(struct config, log_format), 0, 0, "auto", false, "json, text, or auto: text on a terminal"},
+    {"log_format", SET_FORMAT, offsetof(struct config, log_format), 0, 0, "auto", false,
+     "json, text, or auto: text on a terminal"},
     {"log_level", SET_LEVEL, offsetof(struct config, log_level), 0, 0, "info", false, "debug, info, warn or error"},
     INT(http_threads, 0, 256, "0", "threads that speak HTTP and search; 0: one per CPU"),
     INT(worker_threads, 1, 256, "16", "threads for whatever waits for PostgreSQL, files or endpoints"),
@@ -91,7 +104,10 @@ static bool parse_number(const struct setting *s, const char *text, int64_t *out
     int64_t unit = 1;
     if (s->type == SET_BYTES && digits.len > 1) {
         char last = digits.ptr[digits.len - 1];
-        unit = last == 'k' || last == 'K' ? INT64_C(1) << 10 : last == 'M' ? INT64_C(1) << 20 : last == 'G' ? INT64_C(1) << 30 : 1;
+        unit = last == 'k' || last == 'K' ? INT64_C(1) << 10
+               : last == 'M'              ? INT64_C(1) << 20
+               : last == 'G'              ? INT64_C(1) << 30
+                                          : 1;
         digits.len -= unit > 1;
     }
     if (!str_to_i64(digits, out) || *out > INT64_MAX / unit || *out < 0)
@@ -113,8 +129,8 @@ static enum assay_code apply_number(const struct setting *s, const char *value, 
 {
     int64_t n = 0;
     if (!parse_number(s, value, &n))
-        return err_set(err, ASSAY_INVALID, NULL, "%s: %s must be a whole number from %.0f to %.0f, not \"%.60s\"", where,
-                       s->name, s->min, s->max, value);
+        return err_set(err, ASSAY_INVALID, NULL, "%s: %s must be a whole number from %.0f to %.0f, not \"%.60s\"",
+                       where, s->name, s->min, s->max, value);
     if (s->type == SET_INT) {
         int small = (int)n; /* the table's ranges fit an int */
         memcpy(target, &small, sizeof small);
@@ -138,8 +154,8 @@ static enum assay_code apply(struct arena *a, const struct setting *s, const cha
     case SET_SHARE: {
         double share = 0;
         if (!parse_share(value, &share))
-            return err_set(err, ASSAY_INVALID, NULL, "%s: %s must be a number from 0 to 1, not \"%.60s\"", where, s->name,
-                           value);
+            return err_set(err, ASSAY_INVALID, NULL, "%s: %s must be a number from 0 to 1, not \"%.60s\"", where,
+                           s->name, value);
         memcpy(target, &share, sizeof share);
         return ASSAY_OK;
     }
@@ -275,14 +291,15 @@ static enum assay_code check_listen(const char *listen, struct err *err)
     const char *colon = strrchr(listen, ':');
     int64_t port = -1;
     bool bracket = listen[0] == '[';
-    bool ok = colon && str_to_i64(str_of(colon + 1), &port) && port >= 0 && port <= 65535 && colon[1] != '+' && colon[1] != '-';
+    bool ok = colon && str_to_i64(str_of(colon + 1), &port) && port >= 0 && port <= 65535 && colon[1] != '+' &&
+              colon[1] != '-';
     if (ok && bracket)
         ok = colon > listen + 2 && colon[-1] == ']';
     else if (ok)
         ok = memchr(listen, ':', (size_t)(colon - listen)) == NULL;
     if (!ok)
-        return err_set(err, ASSAY_INVALID, NULL, "listen must be address:port or [v6]:port with a port up to 65535, not \"%.80s\"",
-                       listen);
+        return err_set(err, ASSAY_INVALID, NULL,
+                       "listen must be address:port or [v6]:port with a port up to 65535, not \"%.80s\"", listen);
     return ASSAY_OK;
 }
 
@@ -324,7 +341,8 @@ enum assay_code config_load(struct arena *a, const char *file, char *const *envi
 
 void config_help(FILE *to)
 {
-    fputs("Settings: ASSAY_<NAME> in the environment, over `name = value` lines of the file that --config or ASSAY_CONFIG\n"
+    fputs("Settings: ASSAY_<NAME> in the environment, over `name = value` lines of the file that --config or "
+          "ASSAY_CONFIG\n"
           "names, over the default. Sizes take k, M and G. ASSAY_URL and ASSAY_KEY are clients' and are ignored.\n\n",
           to);
     for (size_t i = 0; i < SETTING_COUNT; i++) {

@@ -39,7 +39,7 @@ bool dispatch_is_json(struct str content_type)
 static enum assay_code bad_idempotency_key(struct err *err)
 {
     return err_set(err, ASSAY_INVALID, "bad-idempotency-key",
-                   "Idempotency-Key must be a quoted string or visible ASCII characters, 1 to %d of them",
+                   "Idempotency-Key must be a quoted string or visible ASCII characters, 1 to %d of them.",
                    IDEMPOTENCY_KEY_MAX);
 }
 
@@ -95,10 +95,10 @@ static enum assay_code authenticate(struct request *req, struct err *err)
     req->headers[HEADER_AUTHORIZATION] = (struct str){0};
     size_t head = sizeof scheme - 1;
     if (h.len == 0)
-        return err_set(err, ASSAY_UNAUTHENTICATED, NULL, "this operation needs an Authorization: Bearer header");
+        return err_set(err, ASSAY_UNAUTHENTICATED, NULL, "This operation needs an Authorization: Bearer header.");
     enum assay_code code = ASSAY_UNAUTHENTICATED;
     if (h.len <= head || strncasecmp(h.ptr, scheme, head) != 0)
-        err_set(err, code, NULL, "the Authorization header must be `Bearer <key>`");
+        err_set(err, code, NULL, "The Authorization header must be `Bearer <key>`.");
     else
         code = auth_check(req->server->auth, req->call.arena, (struct str){h.ptr + head, h.len - head}, clock_now_us(),
                           &req->actor, err);
@@ -114,7 +114,7 @@ static enum assay_code check_media(struct request *req, bool has_body, struct di
     const struct route *r = d->route;
     struct str coding = str_trim(req->headers[HEADER_CONTENT_ENCODING]);
     if (has_body && !r->encoded_body && coding.len > 0 && !equals_ignoring_case(coding, "identity"))
-        return err_set(err, ASSAY_MEDIA_TYPE, "unsupported-encoding", "this operation takes no encoded body");
+        return err_set(err, ASSAY_MEDIA_TYPE, "unsupported-encoding", "This operation takes no encoded body.");
     struct str type = req->headers[HEADER_CONTENT_TYPE];
     if (r->stream_type && equals_ignoring_case(media_essence(type), r->stream_type)) {
         d->streamed = true;
@@ -123,11 +123,11 @@ static enum assay_code check_media(struct request *req, bool has_body, struct di
     if (!has_body)
         return ASSAY_OK;
     if (r->body == BODY_NONE)
-        return err_set(err, ASSAY_INVALID, "unexpected-body", "this operation takes no body");
+        return err_set(err, ASSAY_INVALID, "unexpected-body", "This operation takes no body.");
     if (dispatch_is_json(type))
         return ASSAY_OK;
-    return err_set(err, ASSAY_MEDIA_TYPE, NULL, "Content-Type must be application/json%s%s", r->stream_type ? " or " : "",
-                   r->stream_type ? r->stream_type : "");
+    return err_set(err, ASSAY_MEDIA_TYPE, NULL, "Content-Type must be application/json%s%s.",
+                   r->stream_type ? " or " : "", r->stream_type ? r->stream_type : "");
 }
 
 enum assay_code dispatch_open(struct request *req, struct str query, bool has_body, struct dispatch *d, struct err *err)
@@ -139,10 +139,10 @@ enum assay_code dispatch_open(struct request *req, struct str query, bool has_bo
     /* Probes and figures are answered to the last; they are what tells the others to go elsewhere. */
     if (d->route->scope != 0) {
         if (atomic_load(&req->server->draining))
-            return err_set(err, ASSAY_UNAVAILABLE, "draining", "the server is stopping");
+            return err_set(err, ASSAY_UNAVAILABLE, "draining", "The server is stopping.");
         TRY(authenticate(req, err));
         if ((req->actor.scopes & d->route->scope) == 0)
-            return err_set(err, ASSAY_FORBIDDEN, NULL, "this operation needs a key with the scope \"%s\"",
+            return err_set(err, ASSAY_FORBIDDEN, NULL, "This operation needs a key with the scope \"%s\".",
                            scope_name(d->route->scope));
     }
     TRY(request_parse_query(req, query, err));
@@ -160,8 +160,11 @@ void dispatch_problem(const struct request *req, const struct dispatch *d, struc
         shown.slug = NULL;
         shown.detail[0] = '\0';
     }
-    if (err_status(shown.code) >= 500)
-        log_err(shown.code == ASSAY_UNAVAILABLE ? LOG_WARN : LOG_ERROR, "request failed", err);
+    if (err_status(shown.code) >= 500) {
+        /* Turning requests away while stopping is no news; that PostgreSQL is away is said once by whoever noticed. */
+        bool stopping = atomic_load(&req->server->draining);
+        log_err(shown.code != ASSAY_UNAVAILABLE ? LOG_ERROR : stopping ? LOG_DEBUG : LOG_WARN, "request failed", err);
+    }
     reply_problem(reply, &shown, req->call.request_id);
     if (d->allow)
         reply_header(reply, "Allow", "%s", d->allow);
@@ -220,10 +223,10 @@ static enum assay_code begin_idempotent(struct request *req, struct str key, str
                                 &fingerprint, row, err));
     if (row->state == IDEM_RUNNING)
         return err_set(err, ASSAY_CONFLICT, "idempotency-in-progress",
-                       "the first request with this Idempotency-Key is still being worked on");
+                       "The first request with this Idempotency-Key is still being worked on.");
     if (row->state == IDEM_OTHER_PAYLOAD)
         return err_set(err, ASSAY_UNPROCESSABLE, "idempotency-key-reused",
-                       "this Idempotency-Key was used with another request");
+                       "This Idempotency-Key was used with another request.");
     return ASSAY_OK;
 }
 
@@ -245,8 +248,7 @@ static bool run_idempotent(struct request *req, const struct dispatch *d, struct
     struct err err = {0};
     struct str key = {0};
     struct idempotency_row row = {0};
-    enum assay_code code =
-        dispatch_idempotency_key(req->call.arena, req->headers[HEADER_IDEMPOTENCY_KEY], &key, &err);
+    enum assay_code code = dispatch_idempotency_key(req->call.arena, req->headers[HEADER_IDEMPOTENCY_KEY], &key, &err);
     if (code == ASSAY_OK)
         code = begin_idempotent(req, key, &row, &err);
     if (code != ASSAY_OK) {

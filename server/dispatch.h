@@ -14,9 +14,9 @@ struct dispatch {
     bool streamed;             /* the body goes to route->stream_handler */
 };
 
-/* Matches, refuses while draining, authenticates, authorises and checks the Content-Type, in this order. The request has
- * its method, path, query text (without '?') and headers; params, query, operation, actor and call.actor are filled.
- * has_body says whether a body was announced. Never blocks. */
+/* Matches, refuses while draining, authenticates, authorises and checks the Content-Type, in this order. The request
+ * has its method, path, query text (without '?') and headers; params, query, operation, actor and call.actor are
+ * filled. has_body says whether a body was announced. Never blocks. */
 enum assay_code dispatch_open(struct request *req, struct str query, bool has_body, struct dispatch *d,
                               struct err *err) MUST_USE;
 /* Runs the handler and builds the reply, a problem included. True when the handler of an inline route wants to be run

@@ -127,8 +127,8 @@ static struct str or_empty(struct str s)
     return s.ptr ? s : STR_LIT("");
 }
 
-enum assay_code embedder_spec_parse(struct arena *a, const json_t *json, const char *pointer,
-                                    struct embedder_spec *out, struct str *canonical, struct err *err)
+enum assay_code embedder_spec_parse(struct arena *a, const json_t *json, const char *pointer, struct embedder_spec *out,
+                                    struct str *canonical, struct err *err)
 {
     static const struct json_field *const tables[] = {builtin_fields, client_fields, openai_fields};
     struct spec_in in = {.dim = BUILTIN_DIM_DEFAULT, .batch_size = 32, .timeout_ms = 30000, .retries = 3};

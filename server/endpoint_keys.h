@@ -12,8 +12,8 @@
 
 enum { ENDPOINT_KEYS_FILE_MAX = 1 << 20, ENDPOINT_KEY_MAX = 4096 };
 
-/* The secret called `name`, in the arena (wiped when the arena is freed). ASSAY_UNAVAILABLE "embedder-key" when the file
- * is not there, is readable by others, or has no such name; the reason is in the log only. */
+/* The secret called `name`, in the arena (wiped when the arena is freed). ASSAY_UNAVAILABLE "embedder-key" when the
+ * file is not there, is readable by others, or has no such name; the reason is in the log only. */
 enum assay_code endpoint_key_get(struct arena *a, const char *file, struct str name, struct str *out,
                                  struct err *err) MUST_USE;
 

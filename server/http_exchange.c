@@ -103,7 +103,7 @@ static void submit(struct exchange *ex)
     if (taken)
         return;
     struct err err = {0};
-    err_set(&err, ASSAY_UNAVAILABLE, "overloaded", "too many requests are waiting; try again in a moment");
+    err_set(&err, ASSAY_UNAVAILABLE, "overloaded", "Too many requests are waiting; try again in a moment.");
     if (ex->stream)
         body_stream_close(ex->stream);
     refuse(ex, &err);
@@ -177,22 +177,23 @@ static enum assay_code check_head(struct exchange *ex, const struct header_walk 
     struct str query = mark ? (struct str){mark + 1, uri.len - (size_t)(mark + 1 - uri.ptr)} : STR_LIT("");
     ex->req.path = mark ? (struct str){uri.ptr, (size_t)(mark - uri.ptr)} : uri;
     if (uri.len > REQUEST_URI_MAX)
-        return err_set(err, ASSAY_URI_TOO_LONG, NULL, "the request target is longer than %d bytes", REQUEST_URI_MAX);
+        return err_set(err, ASSAY_URI_TOO_LONG, NULL, "The request target is longer than %d bytes.", REQUEST_URI_MAX);
     if (w->repeated)
-        return err_set(err, ASSAY_INVALID, "bad-header", "the header %s is there more than once", w->repeated);
+        return err_set(err, ASSAY_INVALID, "bad-header", "The header %s is there more than once.", w->repeated);
     if (w->nul)
-        return err_set(err, ASSAY_INVALID, "bad-header", "a header holds a NUL");
+        return err_set(err, ASSAY_INVALID, "bad-header", "A header holds a NUL.");
     /* RFC 9112, section 3.2 */
     if (w->hosts > 1 || (w->hosts == 0 && w->needs_host))
-        return err_set(err, ASSAY_INVALID, "bad-header", "the request needs one Host header");
+        return err_set(err, ASSAY_INVALID, "bad-header", "The request needs one Host header.");
     /* Two framings are how requests are smuggled past proxies (RFC 9112, section 6.1). */
     if (w->transfer_encoding && (w->content_length || !w->chunked))
-        return err_set(err, ASSAY_INVALID, "bad-framing", "Transfer-Encoding must be `chunked`, without Content-Length");
+        return err_set(err, ASSAY_INVALID, "bad-framing",
+                       "Transfer-Encoding must be `chunked`, without Content-Length.");
     TRY(dispatch_open(&ex->req, query, has_body, &ex->dispatch, err));
     const struct config *config = ex->http->server->config;
     int64_t max = ex->dispatch.streamed ? config->bulk_body_max : config->body_max;
     if (max > 0 && w->content_length && w->length > max)
-        return err_set(err, ASSAY_TOO_LARGE, "body-too-large", "the body is longer than %lld bytes", (long long)max);
+        return err_set(err, ASSAY_TOO_LARGE, "body-too-large", "The body is longer than %lld bytes.", (long long)max);
     return ASSAY_OK;
 }
 
@@ -254,9 +255,9 @@ static void keep_body(struct exchange *ex, const char *data, size_t n)
     struct err err = {0};
     int64_t max = h->server->config->body_max;
     if ((int64_t)(ex->body.len + n) > max) {
-        err_set(&err, ASSAY_TOO_LARGE, "body-too-large", "the body is longer than %lld bytes", (long long)max);
+        err_set(&err, ASSAY_TOO_LARGE, "body-too-large", "The body is longer than %lld bytes.", (long long)max);
     } else if (atomic_load(&h->buffered) + (long long)n > h->buffered_max) {
-        err_set(&err, ASSAY_UNAVAILABLE, "overloaded", "too many bodies are arriving; try again in a moment");
+        err_set(&err, ASSAY_UNAVAILABLE, "overloaded", "Too many bodies are arriving; try again in a moment.");
     } else {
         atomic_fetch_add(&h->buffered, (long long)n);
         buf_put(&ex->body, data, n);
@@ -334,9 +335,8 @@ void exchange_completed(struct exchange *ex)
         body_stream_abort(ex->stream);
     bool quiet = ex->dispatch.route && ex->dispatch.route->scope == 0;
     log_bind(ex->request_id);
-    log_at(quiet ? LOG_DEBUG : LOG_INFO, "request",
-           "method=%s operation=%s status=%d bytes=%zu took_ms=%.3f key=%s", log_quote(ex->req.method.ptr).s,
-           ex->req.operation, ex->status, ex->sent_bytes,
+    log_at(quiet ? LOG_DEBUG : LOG_INFO, "request", "method=%s operation=%s status=%d bytes=%zu took_ms=%.3f key=%s",
+           log_quote(ex->req.method.ptr).s, ex->req.operation, ex->status, ex->sent_bytes,
            (double)(ex->status ? ex->took_us : clock_mono_us() - ex->begun_us) / 1000.0,
            log_quote(ex->req.actor.name.ptr ? ex->req.actor.name.ptr : "-").s);
     log_bind(NULL);

@@ -43,15 +43,16 @@ struct http {
     pthread_t acceptor, janitor;
     bool acceptor_runs, janitor_runs;
     atomic_bool stopping;
-    atomic_int under_way;       /* requests that began before draining and are not answered yet */
-    atomic_llong buffered;      /* bytes of buffered bodies */
+    atomic_int under_way;  /* requests that began before draining and are not answered yet */
+    atomic_llong buffered; /* bytes of buffered bodies */
     long long buffered_max;
-    pthread_mutex_t lock;       /* conns and closed */
+    pthread_mutex_t lock; /* conns and closed */
     struct conn *conns;
-    bool closed;                /* no more work for the workers */
+    bool closed; /* no more work for the workers */
 };
 
-/* Where a request stands. Every change is one compare-and-swap, so that the janitor, a worker and the HTTP thread agree. */
+/* Where a request stands. Every change is one compare-and-swap, so that the janitor, a worker and the HTTP thread
+ * agree. */
 enum exchange_phase {
     PHASE_RECEIVING, /* headers or a buffered body arrive */
     PHASE_WORKING,   /* a handler has it */
@@ -68,13 +69,13 @@ struct exchange {
     struct http *http;
     struct MHD_Connection *connection;
     struct conn *conn;
-    struct str uri;      /* raw, with the query */
+    struct str uri; /* raw, with the query */
     char request_id[65];
     atomic_int refs;
     atomic_int phase;
-    bool begun;          /* headers were looked at */
-    bool counted;        /* in http.under_way */
-    bool refused;        /* the body is of no interest: read and dropped */
+    bool begun;   /* headers were looked at */
+    bool counted; /* in http.under_way */
+    bool refused; /* the body is of no interest: read and dropped */
     int64_t discarded;
     struct buf body;
     struct body_stream *stream;
@@ -105,7 +106,8 @@ void *http_acceptor_main(void *http);
 /* http_sse.c */
 struct sse_hub *sse_hub_new(void);
 /* NULL when there are too many. Takes over the source. */
-struct MHD_Response *sse_response(struct sse_hub *hub, struct MHD_Connection *connection, const struct sse_source *from);
+struct MHD_Response *sse_response(struct sse_hub *hub, struct MHD_Connection *connection,
+                                  const struct sse_source *from);
 void sse_hub_end(struct sse_hub *hub);  /* ends every stream, now and later */
 void sse_hub_stop(struct sse_hub *hub); /* the same, and waits until none is suspended any more */
 void sse_hub_free(struct sse_hub *hub); /* after the daemon has stopped */

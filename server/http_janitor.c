@@ -1,6 +1,6 @@
 /*
- * Time limits that a timeout on silence cannot keep: whoever sends a byte a second is never silent. The janitor looks at
- * every connection twice a second and cuts those whose request takes longer to arrive than request_timeout_s.
+ * Time limits that a timeout on silence cannot keep: whoever sends a byte a second is never silent. The janitor looks
+ * at every connection twice a second and cuts those whose request takes longer to arrive than request_timeout_s.
  */
 #include <errno.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static void cut_slow(struct exchange *ex)
 {
     struct err err = {0};
     struct reply reply = {0};
-    err_set(&err, ASSAY_TIMEOUT, NULL, "the request took longer than %d seconds to arrive",
+    err_set(&err, ASSAY_TIMEOUT, NULL, "The request took longer than %d seconds to arrive.",
             ex->http->server->config->request_timeout_s);
     reply_problem(&reply, &err, ex->request_id);
     exchange_cut(ex, &reply);

@@ -61,7 +61,8 @@ static void name_address(struct http *h)
     const char *scheme = h->tls_cert ? "https" : "http";
     memset(&at, 0, sizeof at);
     if (getsockname(h->listen_fd, (struct sockaddr *)&at, &len) != 0 ||
-        getnameinfo((struct sockaddr *)&at, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        getnameinfo((struct sockaddr *)&at, len, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         snprintf(h->address, sizeof h->address, "%s://%s", scheme, h->server->config->listen);
     else
         snprintf(h->address, sizeof h->address, strchr(host, ':') ? "%s://[%s]:%s" : "%s://%s:%s", scheme, host, port);

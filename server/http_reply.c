@@ -45,15 +45,13 @@ static struct MHD_Response *make_response(struct exchange *ex)
             return r;
         }
         struct err err = {0};
-        err_set(&err, ASSAY_UNAVAILABLE, "overloaded", "too many event streams are open");
+        err_set(&err, ASSAY_UNAVAILABLE, "overloaded", "Too many event streams are open.");
         reply->sse = NULL;
         dispatch_problem(&ex->req, &ex->dispatch, reply, &err);
         err_clear(&err);
     }
-    if (reply->body.len == 0) {
-        static char nothing[1];
-        return MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
-    }
+    if (reply->body.len == 0)
+        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     struct MHD_Response *r = MHD_create_response_from_buffer(reply->body.len, reply->body.data, MHD_RESPMEM_MUST_FREE);
     if (r)
         reply->body.data = NULL; /* len stays for the headers; forgotten below */
@@ -65,11 +63,10 @@ enum MHD_Result exchange_queue(struct exchange *ex)
     int ready = PHASE_READY;
     if (!atomic_compare_exchange_strong(&ex->phase, &ready, PHASE_QUEUED))
         return MHD_NO; /* the janitor was faster */
-    size_t bytes = ex->reply.body.len;
     struct MHD_Response *r = make_response(ex);
     if (!r)
         return MHD_NO;
-    bytes = ex->reply.sse ? 0 : ex->reply.body.len;
+    size_t bytes = ex->reply.sse ? 0 : ex->reply.body.len;
     add_headers(ex, r);
     enum MHD_Result done = MHD_queue_response(ex->connection, (unsigned)ex->reply.status, r);
     MHD_destroy_response(r);
@@ -102,10 +99,11 @@ static const char *reason_of(int status)
 void exchange_cut(struct exchange *ex, const struct reply *reply)
 {
     struct buf out = {0};
-    /* Under TLS the bytes would have to go through the session, which belongs to the library: the connection just ends. */
+    /* Under TLS the bytes would have to go through the session, which belongs to the library: the connection just ends.
+     */
     if (!ex->http->tls_cert && reply->body.len <= CUT_BODY_MAX) {
-        buf_printf(&out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Request-Id: %s\r\n", reply->status,
-                   reason_of(reply->status), reply->content_type, reply->body.len, ex->request_id);
+        buf_printf(&out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Request-Id: %s\r\n",
+                   reply->status, reason_of(reply->status), reply->content_type, reply->body.len, ex->request_id);
         for (size_t i = 0; i < reply->n_headers; i++)
             buf_printf(&out, "%s: %s\r\n", reply->headers[i].name, reply->headers[i].value);
         buf_puts(&out, "Cache-Control: no-store\r\nConnection: close\r\n\r\n");

@@ -18,11 +18,11 @@ struct sse_stream {
     atomic_int refs;
     pthread_mutex_t lock;
     struct buf out;
-    size_t sent;        /* of out */
+    size_t sent; /* of out */
     int64_t last_us;
-    bool done;          /* nothing will be added */
+    bool done; /* nothing will be added */
     bool suspended;
-    bool gone;          /* the connection is */
+    bool gone; /* the connection is */
 };
 
 struct sse_hub {

@@ -141,8 +141,8 @@ static bool has_moved(const struct put_result *r)
 
 /* Another writer replaced the version that a repeat was recognised by: those documents are extracted after all. */
 static enum assay_code put_moved(struct intake *in, const struct call *call, struct intake_run *run,
-                                 const struct prepared *b, const struct put_result *stored,
-                                 struct store_commit *commit, struct err *err)
+                                 const struct prepared *b, const struct put_result *stored, struct store_commit *commit,
+                                 struct err *err)
 {
     size_t n = 0;
     struct intake_document *docs = ARENA_ARRAY(call->arena, struct intake_document, b->n_puts);

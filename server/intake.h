@@ -21,24 +21,29 @@ struct intake_document { /* as read from the request body */
     struct str collection, source, id, uri, title, text, content_base64, media_type, language, group;
     bool has_text, has_content, has_modified_at, has_acl, has_vector;
     int64_t modified_at_us;
-    json_t *metadata;        /* object or NULL */
+    json_t *metadata; /* object or NULL */
     struct str_list acl;
-    json_t *vector;          /* array of numbers; collections with client vectors only: the document is one chunk */
+    json_t *vector; /* array of numbers; collections with client vectors only: the document is one chunk */
 };
 enum {
-    INTAKE_ID_MAX = 1024, INTAKE_URI_MAX = 2048, INTAKE_TITLE_MAX = 1024, INTAKE_ACL_MAX = 256, INTAKE_ACL_ENTRY_MAX = 256,
-    INTAKE_METADATA_MAX = 65536, INTAKE_METADATA_DEPTH = 8
+    INTAKE_ID_MAX = 1024,
+    INTAKE_URI_MAX = 2048,
+    INTAKE_TITLE_MAX = 1024,
+    INTAKE_ACL_MAX = 256,
+    INTAKE_ACL_ENTRY_MAX = 256,
+    INTAKE_METADATA_MAX = 65536,
+    INTAKE_METADATA_DEPTH = 8
 };
 /* The field table of one document; strict. */
 extern const struct json_field intake_document_fields[];
-/* What the field table cannot say: text or content but not both, id or uri, control characters, a media type that cannot
- * be, a moment that is yet to come. ASSAY_INVALID or ASSAY_UNPROCESSABLE with the pointer. */
+/* What the field table cannot say: text or content but not both, id or uri, control characters, a media type that
+ * cannot be, a moment that is yet to come. ASSAY_INVALID or ASSAY_UNPROCESSABLE with the pointer. */
 enum assay_code intake_document_check(const struct intake_document *d, struct err *err) MUST_USE;
 /* The document's key: its id, or its URI (the URI's digest when that is longer than an id may be). */
 struct str intake_document_key(struct arena *a, const struct intake_document *d);
 
-/* A run of the collection's pipeline around intake_put calls. It is recorded when the first document has to be worked on,
- * so that sending an unchanged corpus leaves no run. One thread at a time. */
+/* A run of the collection's pipeline around intake_put calls. It is recorded when the first document has to be worked
+ * on, so that sending an unchanged corpus leaves no run. One thread at a time. */
 struct intake_run {
     struct collection *collection;
     char id[UUID_TEXT + 1];
@@ -51,9 +56,9 @@ void intake_run_finish(struct intake *in, const struct call *call, struct intake
 
 struct intake_result {
     struct put_result put;
-    struct str id;            /* document key, in call->arena */
+    struct str id; /* document key, in call->arena */
     struct digest version;
-    struct err err;           /* with PUT_REJECTED; the caller clears it */
+    struct err err; /* with PUT_REJECTED; the caller clears it */
 };
 /* Puts n documents of the run's collection as one commit at most (two when a document changed under way). Documents are
  * never half there. Each result stands alone; the function's own error means that nothing was written, or with slug
@@ -62,8 +67,9 @@ enum assay_code intake_put(struct intake *in, const struct call *call, struct in
                            const struct intake_document *docs, size_t n, struct intake_result *results,
                            struct store_commit *commit, struct err *err) MUST_USE;
 
-/* Bulk: reads NDJSON from `read`, batches by collection, reports per line. Memory stays constant: two batches (one being
- * stored while the next is read and extracted), and at most BULK_REJECTED_MAX detailed rejections (the rest is counted). */
+/* Bulk: reads NDJSON from `read`, batches by collection, reports per line. Memory stays constant: two batches (one
+ * being stored while the next is read and extracted), and at most BULK_REJECTED_MAX detailed rejections (the rest is
+ * counted). */
 enum { BULK_BATCH_DOCS = 64, BULK_BATCH_BYTES = 8 << 20, BULK_REJECTED_MAX = 1000 };
 struct bulk_source {
     enum assay_code (*read)(void *ctx, char *to, size_t max, size_t *n, struct err *err);

@@ -46,8 +46,8 @@ struct bulk {
     void *progress_ctx;
     struct ndjson lines;
     struct batch batches[2];
-    struct batch *filling;  /* the caller's */
-    struct batch *handed;   /* the writer's, or NULL; caller's view */
+    struct batch *filling;        /* the caller's */
+    struct batch *handed;         /* the writer's, or NULL; caller's view */
     struct rejection *rejections; /* BULK_REJECTED_MAX */
     size_t n_rejections;
     /* The writer. The lock guards todo, busy and stop. */
@@ -64,8 +64,7 @@ struct bulk {
 static void commit_batch(struct bulk *b, struct batch *batch)
 {
     batch->call.deadline_us = clock_mono_us() + BATCH_TIMEOUT_S * CLOCK_SECOND;
-    batch->code =
-        intake_commit(b->in, &batch->call, &batch->to->run, &batch->prepared, &batch->commit, &batch->err);
+    batch->code = intake_commit(b->in, &batch->call, &batch->to->run, &batch->prepared, &batch->commit, &batch->err);
 }
 
 static void *writer_main(void *ctx)
@@ -353,10 +352,14 @@ static void bulk_free(struct bulk *b)
 static void add_counts(const struct bulk_report *r, struct err *err)
 {
     char detail[sizeof err->detail];
-    memcpy(detail, err->detail, sizeof detail);
-    detail[sizeof detail - 100] = '\0'; /* room for the counts */
-    err_set(err, err->code, err->slug, "%s Before it: %lld accepted, %lld unchanged, %lld rejected of %lld lines.",
-            detail, (long long)r->accepted, (long long)r->unchanged, (long long)r->rejected, (long long)r->lines);
+    size_t len = strlen(err->detail), room = sizeof detail - 120; /* for the counts */
+    len = str_utf8_cut((struct str){err->detail, len < room ? len : room});
+    while (len > 0 && err->detail[len - 1] == '.')
+        len--;
+    memcpy(detail, err->detail, len);
+    detail[len] = '\0';
+    err_set(err, err->code, err->slug, "%s (before that, of %lld lines: %lld accepted, %lld unchanged, %lld rejected).",
+            detail, (long long)r->lines, (long long)r->accepted, (long long)r->unchanged, (long long)r->rejected);
 }
 
 enum assay_code intake_bulk(struct intake *in, const struct call *call, const struct bulk_source *from,

@@ -140,7 +140,8 @@ static int depth_of(const json_t *v, int limit)
         }
         return 1 + deepest;
     }
-    for (void *it = json_object_iter((json_t *)(uintptr_t)v); it; it = json_object_iter_next((json_t *)(uintptr_t)v, it)) {
+    for (void *it = json_object_iter((json_t *)(uintptr_t)v); it;
+         it = json_object_iter_next((json_t *)(uintptr_t)v, it)) {
         int d = depth_of(json_object_iter_value(it), limit - 1);
         deepest = d > deepest ? d : deepest;
     }
@@ -195,8 +196,8 @@ static enum assay_code receive_vector(struct arena *a, const struct collection *
 
 static enum assay_code receive_media(const struct intake_document *d, struct received *r, struct err *err)
 {
-    r->media = d->media_type.len > 0 ? media_from_name(d->media_type)
-                                     : media_sniff(r->bytes, d->uri.len > 0 ? d->uri : d->id);
+    r->media =
+        d->media_type.len > 0 ? media_from_name(d->media_type) : media_sniff(r->bytes, d->uri.len > 0 ? d->uri : d->id);
     if (d->has_text && !is_text(r->media))
         r->media = MEDIA_TEXT; /* it came as JSON text, whatever its first bytes look like */
     if (r->media == MEDIA_UNKNOWN)
@@ -205,8 +206,8 @@ static enum assay_code receive_media(const struct intake_document *d, struct rec
     return ASSAY_OK;
 }
 
-/* Over everything the client sent that decides version and chunks. Not over source, acl and modified_at: they may change
- * without a new version, and the store compares them itself. */
+/* Over everything the client sent that decides version and chunks. Not over source, acl and modified_at: they may
+ * change without a new version, and the store compares them itself. */
 static void hash_request(const struct collection *c, const struct intake_document *d, struct received *r)
 {
     struct digest_ctx *ctx = digest_begin();

@@ -18,14 +18,17 @@
 /* One text to embed and the chunk that wants it. */
 struct want {
     struct chunk_put *chunk;
-    size_t doc;      /* into puts */
+    size_t doc; /* into puts */
     struct str text;
 };
 
 static struct str embedded_text(struct arena *a, struct str title, const struct chunk_put *ch)
 {
     return str_of(arena_printf(a, "%.*s%s%.*s%s%.*s", STR_FMT(title), title.len > 0 ? "\n" : "", STR_FMT(ch->heading),
-                               ch->heading.len > 0 ? "\n\n" : title.len > 0 ? "\n" : "", STR_FMT(ch->text)));
+                               ch->heading.len > 0 ? "\n\n"
+                               : title.len > 0     ? "\n"
+                                                   : "",
+                               STR_FMT(ch->text)));
 }
 
 static enum assay_code endpoint(struct intake *in, struct arena *a, const struct collection *c, struct str prefix,
@@ -47,8 +50,7 @@ static enum assay_code endpoint(struct intake *in, struct arena *a, const struct
 }
 
 static enum assay_code call_endpoint(struct intake *in, const struct call *call, const struct collection *c,
-                                     struct str prefix, const struct str *texts, size_t n, float *out,
-                                     struct err *err)
+                                     struct str prefix, const struct str *texts, size_t n, float *out, struct err *err)
 {
     struct metrics *m = in->server->metrics;
     struct embeddings_endpoint ep;
@@ -80,7 +82,7 @@ static enum assay_code embed_wants(struct intake *in, const struct call *call, c
         if (at[i] == unique)
             texts[unique++] = wants[i].text;
     }
-    float *vectors = ARENA_ARRAY(a, float, unique * dim);
+    float *vectors = ARENA_ARRAY(a, float, unique *dim);
     TRY(call_endpoint(in, call, c, c->spec.document_prefix, texts, unique, vectors, err));
     for (size_t i = 0; i < n; i++)
         wants[i].chunk->embedding = vectors + at[i] * dim;
@@ -95,8 +97,8 @@ static void fail(bool *failed, struct err *errs, size_t doc, const struct err *w
     err_set(&errs[doc], why->code, why->slug, "%s", why->detail);
 }
 
-/* All at once; when the endpoint refuses that (one text may be to blame), document by document. An endpoint that is away
- * is not asked again for each. */
+/* All at once; when the endpoint refuses that (one text may be to blame), document by document. An endpoint that is
+ * away is not asked again for each. */
 static void embed_isolated(struct intake *in, const struct call *call, const struct collection *c, struct want *wants,
                            size_t n, bool *failed, struct err *errs)
 {
@@ -120,8 +122,8 @@ static void embed_isolated(struct intake *in, const struct call *call, const str
     err_clear(&why);
 }
 
-enum assay_code intake_embed(struct intake *in, const struct call *call, struct collection *c, struct document_put *puts,
-                             size_t n, bool *failed, struct err *errs, struct err *err)
+enum assay_code intake_embed(struct intake *in, const struct call *call, struct collection *c,
+                             struct document_put *puts, size_t n, bool *failed, struct err *errs, struct err *err)
 {
     struct arena *a = call->arena;
     size_t total = 0, at = 0, missing = 0;

@@ -139,9 +139,8 @@ static void fill_chunks(struct arena *a, const struct collection *c, const struc
     }
 }
 
-static enum assay_code extract_one(const struct call *call, const struct collection *c,
-                                   const struct intake_document *d, const struct received *r,
-                                   struct document_put *put, struct err *err)
+static enum assay_code extract_one(const struct call *call, const struct collection *c, const struct intake_document *d,
+                                   const struct received *r, struct document_put *put, struct err *err)
 {
     struct ingest_draft draft = {0};
     struct ingest_input input = {
@@ -174,8 +173,7 @@ static enum assay_code extract_one(const struct call *call, const struct collect
 
 /* Asks the store what it has of the documents that can be used at all. */
 static enum assay_code probe(struct intake *in, const struct call *call, const struct collection *c,
-                             const struct received *received, size_t n, struct document_probe *probes,
-                             struct err *err)
+                             const struct received *received, size_t n, struct document_probe *probes, struct err *err)
 {
     size_t used = 0;
     struct document_probe *some = ARENA_ARRAY(call->arena, struct document_probe, n);
@@ -210,8 +208,8 @@ static void mark_repeated_keys(struct arena *a, const struct received *received,
     }
 }
 
-static enum assay_code embed_all(struct intake *in, const struct call *call, struct collection *c,
-                                 struct prepared *out, struct err *err)
+static enum assay_code embed_all(struct intake *in, const struct call *call, struct collection *c, struct prepared *out,
+                                 struct err *err)
 {
     if (c->spec.kind != EMBEDDER_OPENAI || out->n_puts == 0)
         return ASSAY_OK;

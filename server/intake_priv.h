@@ -1,7 +1,7 @@
 /*
- * Inside intake: a batch between its two halves. The first (intake_prepare) may take long and touches no collection; the
- * second (intake_commit) is the store transaction. Bulk runs the second on a thread of its own, so that the next batch is
- * extracted meanwhile. Private to server/intake*.c.
+ * Inside intake: a batch between its two halves. The first (intake_prepare) may take long and touches no collection;
+ * the second (intake_commit) is the store transaction. Bulk runs the second on a thread of its own, so that the next
+ * batch is extracted meanwhile. Private to server/intake*.c.
  */
 #ifndef ASSAY_SERVER_INTAKE_PRIV_H
 #define ASSAY_SERVER_INTAKE_PRIV_H
@@ -45,9 +45,10 @@ enum assay_code intake_commit(struct intake *in, const struct call *call, struct
 enum assay_code intake_receive(const struct call *call, const struct collection *c, const struct intake_document *d,
                                struct received *out, struct err *err) MUST_USE;
 
-/* Gives every chunk of puts[0..n) an embedding (kind openai). A document that cannot have one is marked in failed[] with
- * its error in errs[]; the function's own error is the store's. */
-enum assay_code intake_embed(struct intake *in, const struct call *call, struct collection *c, struct document_put *puts,
-                             size_t n, bool *failed, struct err *errs, struct err *err) MUST_USE;
+/* Gives every chunk of puts[0..n) an embedding (kind openai). A document that cannot have one is marked in failed[]
+ * with its error in errs[]; the function's own error is the store's. */
+enum assay_code intake_embed(struct intake *in, const struct call *call, struct collection *c,
+                             struct document_put *puts, size_t n, bool *failed, struct err *errs,
+                             struct err *err) MUST_USE;
 
 #endif

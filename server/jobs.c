@@ -36,7 +36,7 @@ struct jobs {
     struct server *server;
     pthread_mutex_t lock; /* guards the list and what stands in its jobs */
     pthread_cond_t changed;
-    struct job *first;    /* oldest first; finished ones stay for a while, so that event streams see their end */
+    struct job *first; /* oldest first; finished ones stay for a while, so that event streams see their end */
     pthread_t thread;
     atomic_bool stopping;
     bool started;
@@ -372,8 +372,8 @@ static enum assay_code read_stream(void *ctx, char *to, size_t max, size_t *n, s
     return body_stream_read(ctx, to, max, n, err);
 }
 
-enum assay_code jobs_ingest(struct jobs *j, struct request *req, struct str default_collection,
-                            char id[UUID_TEXT + 1], struct err *err)
+enum assay_code jobs_ingest(struct jobs *j, struct request *req, struct str default_collection, char id[UUID_TEXT + 1],
+                            struct err *err)
 {
     const struct config *cfg = j->server->config;
     struct collection *c = NULL;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,12 +63,10 @@ static void usage(FILE *to)
 /* -1: go on; otherwise the exit status. */
 static int read_options(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
-                                          {"print-config", no_argument, NULL, 'p'},
-                                          {"migrate-only", no_argument, NULL, 'm'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {"version", no_argument, NULL, 'v'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'}, {"print-config", no_argument, NULL, 'p'},
+        {"migrate-only", no_argument, NULL, 'm'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         switch (c) {
         case 'c':
@@ -101,10 +100,13 @@ static int read_options(int argc, char **argv, struct options *o)
  * runs, so the process starts itself once more with the policy set. */
 static void calm_openmp(char **argv)
 {
-    if (getenv("OMP_WAIT_POLICY") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0)
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0 || getenv("OMP_WAIT_POLICY") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0)
         return;
-    execv("/proc/self/exe", argv);
-    /* Without /proc it goes on with OpenMP's default. */
+    self[n] = '\0'; /* the path and not the link, which would be the process' name */
+    execv(self, argv);
+    /* Where that fails it goes on with OpenMP's default. */
 }
 
 static void raise_file_limit(void)
@@ -349,7 +351,8 @@ static int run(struct app *app)
     int status = EXIT_SUCCESS;
     struct server *s = &app->server;
     const struct config *c = &app->config;
-    log_init(c->log_level, strcmp(c->log_format, "auto") == 0 ? isatty(STDERR_FILENO) == 0 : strcmp(c->log_format, "json") == 0);
+    log_init(c->log_level,
+             strcmp(c->log_format, "auto") == 0 ? isatty(STDERR_FILENO) == 0 : strcmp(c->log_format, "json") == 0);
     block_signals(&set);
     raise_file_limit();
     s->config = c;
@@ -375,7 +378,8 @@ static int run(struct app *app)
         wait_for_stop(app, &set);
     err_clear(&err);
     stop(app);
-    log_info("stopped", "%s", "");
+    if (code == ASSAY_OK)
+        log_info("stopped", "%s", "");
     return status;
 }
 

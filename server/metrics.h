@@ -20,9 +20,18 @@ void metrics_request(struct metrics *m, const char *operation, int status, int64
 void metrics_search(struct metrics *m, int mode, bool degraded, size_t hits, int64_t took_us);
 /* Counters, by fixed enumeration. */
 enum metrics_counter {
-    METRIC_INGEST_ACCEPTED, METRIC_INGEST_UNCHANGED, METRIC_INGEST_REJECTED, METRIC_INGEST_CHUNKS, METRIC_INGEST_BYTES,
-    METRIC_EMBED_CALLS, METRIC_EMBED_TEXTS, METRIC_EMBED_FAILURES, METRIC_SWEEP_STALE, METRIC_AUTH_FAILURES,
-    METRIC_APPLIED_CHANGES, METRIC_COUNTER_COUNT
+    METRIC_INGEST_ACCEPTED,
+    METRIC_INGEST_UNCHANGED,
+    METRIC_INGEST_REJECTED,
+    METRIC_INGEST_CHUNKS,
+    METRIC_INGEST_BYTES,
+    METRIC_EMBED_CALLS,
+    METRIC_EMBED_TEXTS,
+    METRIC_EMBED_FAILURES,
+    METRIC_SWEEP_STALE,
+    METRIC_AUTH_FAILURES,
+    METRIC_APPLIED_CHANGES,
+    METRIC_COUNTER_COUNT
 };
 void metrics_add(struct metrics *m, enum metrics_counter c, int64_t n);
 

@@ -136,8 +136,9 @@ bool metrics_process_read(struct metrics_process *out)
         return false;
     const char *after = strrchr(text, ')'); /* the command's name may hold anything */
     /* proc(5): fields 14 utime, 15 stime, 20 num_threads, 22 starttime, 23 vsize, 24 rss */
-    if (!after || sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %lu %*d %llu %lu %ld",
-                         &user, &system, &threads, &start, &size, &resident) != 6)
+    if (!after ||
+        sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %lu %*d %llu %lu %ld",
+               &user, &system, &threads, &start, &size, &resident) != 6)
         return false;
     out->cpu_seconds = (double)(user + system) / (double)hz;
     out->start_time_seconds = boot_time() + (double)start / (double)hz;

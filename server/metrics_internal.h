@@ -30,7 +30,7 @@ struct metrics_operation {
 
 /* What PostgreSQL knows of one collection, as of the last refresh. */
 struct metrics_collection {
-    const char *name; /* the catalog's */
+    const char *name;                            /* the catalog's */
     double quality, usable_chunks, usable_bytes; /* NAN: not measured */
     int64_t documents;
     int64_t quarantined[REASON_COUNT];

@@ -206,7 +206,8 @@ static void write_indexes(struct expo *e, struct server *s)
     each_index(e, s, "assay_index_slots", "gauge", "Slots of the index, retired chunks that wait for a merge included.",
                show_slots);
     each_index(e, s, "assay_index_segments", "gauge", "Sealed segments.", show_segments);
-    each_index(e, s, "assay_index_head_rows", "gauge", "Rows that are searched exactly, outside any segment.", show_head);
+    each_index(e, s, "assay_index_head_rows", "gauge", "Rows that are searched exactly, outside any segment.",
+               show_head);
     each_index(e, s, "assay_index_terms", "gauge", "Distinct terms of the lexical leg.", show_terms);
     each_index(e, s, "assay_index_applied_sequence", "gauge", "Last change applied.", show_sequence);
     each_index(e, s, "assay_index_builds_total", "counter", "Segments built.", show_builds);
@@ -233,7 +234,8 @@ static void write_governance(struct expo *e, struct metrics *m)
     family(e, "assay_usable_ratio", "gauge", "Usable ratio U by chunks, from 0 to 1.");
     for (size_t i = 0; i < m->n_collections; i++)
         if (isfinite(m->collections[i].usable_chunks))
-            sample(e, "assay_usable_ratio", m->collections[i].usable_chunks, "collection=\"%s\"", m->collections[i].name);
+            sample(e, "assay_usable_ratio", m->collections[i].usable_chunks, "collection=\"%s\"",
+                   m->collections[i].name);
     family(e, "assay_usable_bytes_ratio", "gauge", "Usable ratio U by bytes, from 0 to 1.");
     for (size_t i = 0; i < m->n_collections; i++)
         if (isfinite(m->collections[i].usable_bytes))

@@ -1,6 +1,6 @@
 /*
- * Lines of a stream, in constant memory: LF or CRLF ends them, the last may lack its end. A line longer than the limit is
- * skipped without being kept, and said so. Not thread-safe.
+ * Lines of a stream, in constant memory: LF or CRLF ends them, the last may lack its end. A line longer than the limit
+ * is skipped without being kept, and said so. Not thread-safe.
  */
 #ifndef ASSAY_SERVER_NDJSON_H
 #define ASSAY_SERVER_NDJSON_H
@@ -10,13 +10,13 @@
 struct ndjson {
     const struct bulk_source *from;
     size_t line_max;
-    int64_t body_max;   /* bytes of the whole stream; 0: no limit */
+    int64_t body_max; /* bytes of the whole stream; 0: no limit */
     struct buf buf;
-    size_t at;          /* where the next line begins in buf */
-    size_t scanned;     /* buf[at:scanned] holds no line end */
-    bool ended;         /* the source has no more */
-    int64_t bytes;      /* read so far */
-    int64_t number;     /* of the line returned last, from 1; blank lines count */
+    size_t at;      /* where the next line begins in buf */
+    size_t scanned; /* buf[at:scanned] holds no line end */
+    bool ended;     /* the source has no more */
+    int64_t bytes;  /* read so far */
+    int64_t number; /* of the line returned last, from 1; blank lines count */
 };
 
 void ndjson_init(struct ndjson *r, const struct bulk_source *from, size_t line_max, int64_t body_max);

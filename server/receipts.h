@@ -1,6 +1,6 @@
 /*
- * Receipts of searches, kept off the hot path: a bounded lock-free ring of fixed-size records, drained by one thread into
- * the store in batches. When the ring is full a receipt is dropped and counted, never waited for.
+ * Receipts of searches, kept off the hot path: a bounded lock-free ring of fixed-size records, drained by one thread
+ * into the store in batches. When the ring is full a receipt is dropped and counted, never waited for.
  */
 #ifndef ASSAY_SERVER_RECEIPTS_H
 #define ASSAY_SERVER_RECEIPTS_H

@@ -21,7 +21,7 @@ struct reply {
     struct buf body;          /* handed to the HTTP layer without a copy */
     struct reply_header headers[REPLY_HEADERS_MAX];
     size_t n_headers;
-    struct sse_source *sse;   /* server-sent events instead of a body */
+    struct sse_source *sse; /* server-sent events instead of a body */
 };
 
 /* Starts a JSON body with the given status. */

@@ -30,14 +30,14 @@ enum assay_code request_json_tree(struct request *req, json_t **out, struct err 
     if (str_trim(req->body).len == 0) {
         json_t *empty = json_object();
         if (!empty)
-            return err_set(err, ASSAY_INTERNAL, NULL, "no memory for an empty object");
+            return err_set(err, ASSAY_INTERNAL, NULL, "No memory for an empty object.");
         arena_defer(req->call.arena, json_release, empty);
         *out = empty;
         return ASSAY_OK;
     }
     TRY(json_parse(req->call.arena, req->body, out, err));
     if (!json_is_object(*out))
-        return err_set(err, ASSAY_INVALID, NULL, "the body must be a JSON object");
+        return err_set(err, ASSAY_INVALID, NULL, "The body must be a JSON object.");
     return ASSAY_OK;
 }
 
@@ -64,7 +64,7 @@ enum assay_code request_parse_query(struct request *req, struct str query, struc
         if (pair.len == 0)
             continue;
         if (req->n_query == REQUEST_QUERY_MAX)
-            return err_set(err, ASSAY_INVALID, NULL, "more than %d query parameters", REQUEST_QUERY_MAX);
+            return err_set(err, ASSAY_INVALID, NULL, "More than %d query parameters.", REQUEST_QUERY_MAX);
         const char *eq = memchr(pair.ptr, '=', pair.len);
         struct str name = {pair.ptr, eq ? (size_t)(eq - pair.ptr) : pair.len};
         struct str value = eq ? (struct str){eq + 1, pair.len - name.len - 1} : STR_LIT("");
@@ -72,7 +72,7 @@ enum assay_code request_parse_query(struct request *req, struct str query, struc
         if (!str_url_decode(req->call.arena, name, true, &p->name) ||
             !str_url_decode(req->call.arena, value, true, &p->value) || !str_utf8_valid(p->name) ||
             !str_utf8_valid(p->value))
-            return err_set(err, ASSAY_INVALID, NULL, "query parameter %zu is not percent-encoded UTF-8",
+            return err_set(err, ASSAY_INVALID, NULL, "Query parameter %zu is not percent-encoded UTF-8.",
                            req->n_query + 1);
         req->n_query++;
     }
@@ -98,7 +98,7 @@ enum assay_code request_if_match(const struct request *req, int64_t *revision, s
     if (!quoted || digits.ptr[0] < '0' || digits.ptr[0] > '9' || !str_to_i64(digits, revision) || *revision <= 0) {
         *revision = 0;
         return err_set(err, ASSAY_INVALID, NULL,
-                       "If-Match must be one strong entity tag as ETag gave it, such as \"3\" with its quotes, or *");
+                       "If-Match must be one strong entity tag as ETag gave it, such as \"3\" with its quotes, or *.");
     }
     return ASSAY_OK;
 }
@@ -202,7 +202,7 @@ enum assay_code request_cursor(struct request *req, struct str cursor, struct st
     ok = ok && plain.len > op && memcmp(plain.ptr, req->operation, op) == 0 && plain.ptr[op] == '\n';
     struct str rest = ok ? (struct str){plain.ptr + op + 1, plain.len - op - 1} : (struct str){0};
     if (!ok || !str_utf8_valid(rest) || (rest.len && memchr(rest.ptr, '\0', rest.len))) {
-        err_set(err, ASSAY_INVALID, NULL, "the cursor is not one that this list gave");
+        err_set(err, ASSAY_INVALID, NULL, "The cursor is not one that this list gave.");
         return err_add_field(err, "?cursor", "not a cursor of this list");
     }
     *keyset = rest;

@@ -37,17 +37,17 @@ extern const char *const request_header_names[REQUEST_HEADER_COUNT]; /* lower ca
 
 struct request {
     struct server *server;
-    struct call call;              /* arena, deadline, request id, actor ("key:<name>") */
-    const char *operation;         /* the route's operation_id */
-    struct str method, path;       /* path: raw, still percent-encoded, without the query */
+    struct call call;                           /* arena, deadline, request id, actor ("key:<name>") */
+    const char *operation;                      /* the route's operation_id */
+    struct str method, path;                    /* path: raw, still percent-encoded, without the query */
     struct str params[REQUEST_PATH_PARAMS_MAX]; /* {name} parts of the pattern, decoded, in order */
     struct json_param query[REQUEST_QUERY_MAX];
     size_t n_query;
-    struct str body;               /* whole body of a buffered route */
-    struct body_stream *stream;    /* of a streaming route, else NULL */
-    struct principal actor;        /* who asks; scopes already checked against the route */
-    bool on_worker;                /* blocking calls are allowed */
-    const char *traceparent;       /* what the reply returns: the trace taken, with a span of ours; NULL when none came */
+    struct str body;            /* whole body of a buffered route */
+    struct body_stream *stream; /* of a streaming route, else NULL */
+    struct principal actor;     /* who asks; scopes already checked against the route */
+    bool on_worker;             /* blocking calls are allowed */
+    const char *traceparent;    /* what the reply returns: the trace taken, with a span of ours; NULL when none came */
     struct str headers[REQUEST_HEADER_COUNT];
 };
 

@@ -42,7 +42,7 @@ static enum assay_code decode_params(struct arena *a, const struct str *raw, siz
 {
     for (size_t i = 0; i < n; i++) {
         if (!str_url_decode(a, raw[i], false, &params[i]) || !str_utf8_valid(params[i]))
-            return err_set(err, ASSAY_INVALID, "bad-path", "part %zu of the path is not percent-encoded UTF-8", i + 1);
+            return err_set(err, ASSAY_INVALID, "bad-path", "Part %zu of the path is not percent-encoded UTF-8.", i + 1);
     }
     return ASSAY_OK;
 }
@@ -70,13 +70,13 @@ enum assay_code router_match(struct arena *a, struct str method, struct str path
                 allow_add(a, allow, r->method);
                 continue;
             }
+            *allow = NULL;
             TRY(decode_params(a, raw, n, params, err));
             *out = r;
-            *allow = NULL;
             return ASSAY_OK;
         }
     }
     if (*allow)
-        return err_set(err, ASSAY_METHOD, NULL, "this path answers %s", *allow);
-    return err_set(err, ASSAY_NOT_FOUND, "unknown-path", "there is nothing at this path");
+        return err_set(err, ASSAY_METHOD, NULL, "This path answers %s.", *allow);
+    return err_set(err, ASSAY_NOT_FOUND, "unknown-path", "There is nothing at this path.");
 }

@@ -1,6 +1,6 @@
 /*
- * Routes: one static table (routes.c), one row per operation. Generic work happens before a handler runs, in this order:
- * match (404, 405 + Allow), draining (503), authenticate, authorise, Content-Type, body limit.
+ * Routes: one static table (routes.c), one row per operation. Generic work happens before a handler runs, in this
+ * order: match (404, 405 + Allow), draining (503), authenticate, authorise, Content-Type, body limit.
  */
 #ifndef ASSAY_SERVER_ROUTER_H
 #define ASSAY_SERVER_ROUTER_H
@@ -19,7 +19,7 @@ struct route {
     unsigned scope;               /* one of enum key_scope that is needed; 0: open to all */
     enum route_body body;
     enum route_run run;
-    bool idempotent_key;          /* honours Idempotency-Key */
+    bool idempotent_key; /* honours Idempotency-Key */
     route_handler handler;
     const char *stream_type;      /* media type whose body is streamed to stream_handler instead; NULL: none */
     route_handler stream_handler; /* always on a worker */
@@ -27,7 +27,8 @@ struct route {
 };
 extern const struct route routes[]; /* ends with method NULL */
 
-/* Finds the row; fills params (decoded into the arena). ASSAY_NOT_FOUND, or ASSAY_METHOD with *allow set to the methods. */
+/* Finds the row; fills params (decoded into the arena). ASSAY_NOT_FOUND, or ASSAY_METHOD with *allow set to the
+ * methods. */
 enum assay_code router_match(struct arena *a, struct str method, struct str path, const struct route **out,
                              struct str params[REQUEST_PATH_PARAMS_MAX], const char **allow, struct err *err) MUST_USE;
 

@@ -8,14 +8,10 @@
  */
 
 #define ROUTE(method_, pattern_, operation_, scope_, body_, run_, handler_, ...)                                       \
-    {.method = (method_),                                                                                              \
-     .pattern = (pattern_),                                                                                            \
-     .operation = (operation_),                                                                                        \
-     .scope = (scope_),                                                                                                \
-     .body = (body_),                                                                                                  \
-     .run = (run_),                                                                                                    \
-     .handler = (handler_),                                                                                            \
-     __VA_ARGS__}
+    {                                                                                                                  \
+        .method = (method_), .pattern = (pattern_), .operation = (operation_), .scope = (scope_), .body = (body_),     \
+        .run = (run_), .handler = (handler_), __VA_ARGS__                                                              \
+    }
 #define GET(pattern, operation, scope, handler)                                                                        \
     ROUTE("GET", pattern, operation, scope, BODY_NONE, RUN_WORKER, handler, .idempotent_key = false)
 #define POST(pattern, operation, scope, handler)                                                                       \

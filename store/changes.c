@@ -15,12 +15,14 @@ static const struct store_stmt changes_read = {
     "changes_read",
     "SELECT h.seq, h.kind, h.state, h.chunk_id, h.document_id, h.source_id, h.acl IS NOT NULL, h.acl, h.modified_at,"
     " h.source_active, h.max_age_us, s.name, c.chunk, c.version, c.pipeline, d.key, v.uri, v.title, c.text, c.heading,"
-    " v.metadata, v.media_type, v.language, c.run::text, v.grouping, c.span_from, c.span_to, c.page, c.quality, c.embedding"
+    " v.metadata, v.media_type, v.language, c.run::text, v.grouping, c.span_from, c.span_to, c.page, c.quality, "
+    "c.embedding"
     " FROM changes h"
     " LEFT JOIN sources s ON s.collection_id = h.collection_id AND s.id = h.source_id"
     " LEFT JOIN chunks c ON h.kind = 0 AND c.collection_id = h.collection_id AND c.id = h.chunk_id"
     " LEFT JOIN documents d ON d.collection_id = c.collection_id AND d.id = c.document_id"
-    " LEFT JOIN versions v ON v.collection_id = c.collection_id AND v.document_id = c.document_id AND v.version = c.version"
+    " LEFT JOIN versions v ON v.collection_id = c.collection_id AND v.document_id = c.document_id AND v.version = "
+    "c.version"
     " WHERE h.collection_id = $1 AND h.seq > $2 AND h.seq <= $3 ORDER BY h.seq",
     3};
 
@@ -82,7 +84,7 @@ static enum assay_code read_body(struct tx *tx, void *ctx, struct err *err)
 {
     struct read_work *w = ctx;
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     *w->n = 0;
     *w->out = NULL;
     *w->upto = w->after;
@@ -114,13 +116,12 @@ enum assay_code store_changes_read(struct store *s, const struct call *call, int
     return store_with(s, call, "changes.read", read_body, &w, err);
 }
 
-static const struct store_stmt change_heads = {
-    "change_heads", "SELECT id, head_seq FROM collections ORDER BY id", 0};
+static const struct store_stmt change_heads = {"change_heads", "SELECT id, head_seq FROM collections ORDER BY id", 0};
 
 enum assay_code store_change_heads(struct store *s, const struct call *call, struct change_head **out, size_t *n,
                                    struct err *err)
 {
-    struct rows rows;
+    struct rows rows = {0};
     TRY(store_query(s, call, &change_heads, NULL, &rows, err));
     *n = (size_t)rows.n;
     *out = ARENA_ARRAY(call->arena, struct change_head, *n);

@@ -42,13 +42,13 @@ static const struct store_stmt collection_insert = {
     "INSERT INTO collections (name, description, embedder, policy, identity, pipeline, created_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
     7};
-static const struct store_stmt collection_get = {
-    "collection_get", "SELECT " COLLECTION_COLUMNS " WHERE c.name = $1", 1};
+static const struct store_stmt collection_get = {"collection_get", "SELECT " COLLECTION_COLUMNS " WHERE c.name = $1",
+                                                 1};
 
 static enum assay_code get_collection(struct tx *tx, struct str name, struct collection_row *out, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_str(&args, name);
     TRY(tx_exec(tx, &collection_get, &args, &rows, err));
     if (rows.n == 0)
@@ -80,7 +80,7 @@ static enum assay_code create_body(struct tx *tx, void *ctx, struct err *err)
     struct create_work *w = ctx;
     int64_t now_us = clock_now_us();
     struct digest identity = new_identity(w->in->embedder_json);
-    struct rows rows;
+    struct rows rows = {0};
     TRY(insert_pipeline(tx, w->in, now_us, err));
     struct buf args = {0};
     wire_str(&args, w->in->name);
@@ -127,7 +127,7 @@ enum assay_code store_collection_list(struct store *s, const struct call *call, 
                                       struct collection_row **out, size_t *n, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_str(&args, after);
     wire_i64(&args, (int64_t)limit);
     TRY(store_query(s, call, &collection_list, &args, &rows, err));
@@ -145,14 +145,14 @@ static void read_pipeline(struct row r, struct pipeline_row *out)
     out->created_at_us = row_time(&r);
 }
 
-static const struct store_stmt pipeline_get = {
-    "pipeline_get", "SELECT id, declaration, created_at FROM pipelines WHERE id = $1", 1};
+static const struct store_stmt pipeline_get = {"pipeline_get",
+                                               "SELECT id, declaration, created_at FROM pipelines WHERE id = $1", 1};
 
 enum assay_code store_pipeline_get(struct store *s, const struct call *call, const struct digest *id,
                                    struct pipeline_row *out, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_digest(&args, id);
     TRY(store_query(s, call, &pipeline_get, &args, &rows, err));
     if (rows.n == 0)
@@ -169,7 +169,7 @@ enum assay_code store_pipeline_list(struct store *s, const struct call *call, co
                                     struct pipeline_row **out, size_t *n, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     after ? wire_digest(&args, after) : wire_null(&args);
     wire_i64(&args, (int64_t)limit);
     TRY(store_query(s, call, &pipeline_list, &args, &rows, err));
@@ -180,6 +180,5 @@ enum assay_code store_pipeline_list(struct store *s, const struct call *call, co
     return ASSAY_OK;
 }
 
-const struct store_stmt *const store_collections_stmts[] = {&pipeline_insert, &collection_insert, &collection_get,
-                                                            &collection_list, &pipeline_get,      &pipeline_list,
-                                                            NULL};
+const struct store_stmt *const store_collections_stmts[] = {
+    &pipeline_insert, &collection_insert, &collection_get, &collection_list, &pipeline_get, &pipeline_list, NULL};

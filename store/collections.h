@@ -12,7 +12,7 @@ struct collection_row {
     struct digest identity;   /* SHA-256 over a random uuid made at creation and embedder_json */
     struct digest pipeline;   /* current pipeline's id */
     struct str pipeline_json;
-    struct str policy_json;   /* {"weights":{...}} or "{}" */
+    struct str policy_json; /* {"weights":{...}} or "{}" */
     int64_t created_at_us;
     int64_t head_seq;
     struct digest head_commit; /* all zero before the first write */

@@ -143,10 +143,11 @@ static enum assay_code set_session(struct conn *c, const struct store_config *cf
     /* Plans are made for the values at hand: parameters decide which partial index serves, and no statement is on the
      * path of a search. */
     char sql[256];
-    (void)snprintf(sql, sizeof sql,
-                   "SET statement_timeout = %d; SET timezone = 'UTC'; SET plan_cache_mode = 'force_custom_plan';"
-                   "SET jit = off; SET client_min_messages = warning; SET default_transaction_isolation = 'read committed'",
-                   cfg->statement_timeout_ms);
+    (void)snprintf(
+        sql, sizeof sql,
+        "SET statement_timeout = %d; SET timezone = 'UTC'; SET plan_cache_mode = 'force_custom_plan';"
+        "SET jit = off; SET client_min_messages = warning; SET default_transaction_isolation = 'read committed'",
+        cfg->statement_timeout_ms);
     return conn_command(c, "session", sql, err);
 }
 
@@ -160,8 +161,9 @@ enum assay_code conn_open(const struct store_config *cfg, struct conn **out, str
 {
     char timeout[16];
     (void)snprintf(timeout, sizeof timeout, "%d", cfg->connect_timeout_s > 0 ? cfg->connect_timeout_s : 5);
-    const char *keys[] = {"dbname", "connect_timeout", "client_encoding", "application_name", "keepalives_idle",
-                          "tcp_user_timeout", NULL};
+    const char *keys[] = {
+        "dbname", "connect_timeout", "client_encoding", "application_name", "keepalives_idle", "tcp_user_timeout",
+        NULL};
     const char *values[] = {cfg->url, timeout, "UTF8", "assayd", "30", "30000", NULL};
     *out = NULL;
     struct conn *c = mem_calloc(1, sizeof *c);

@@ -3,8 +3,8 @@
 #include "store/stmts.h"
 
 static const struct store_stmt document_find = {
-    "document_find",
-    "SELECT id, version FROM documents WHERE collection_id = $1 AND key = $2 AND deleted_at IS NULL", 2};
+    "document_find", "SELECT id, version FROM documents WHERE collection_id = $1 AND key = $2 AND deleted_at IS NULL",
+    2};
 static const struct store_stmt document_mark_deleted = {
     "document_mark_deleted",
     "UPDATE documents SET deleted_at = $3, updated_at = $3 WHERE collection_id = $1 AND id = $2", 3};
@@ -20,7 +20,7 @@ static enum assay_code delete_body(struct tx *tx, void *ctx, struct err *err)
 {
     struct delete_work *d = ctx;
     struct writer w;
-    struct rows rows;
+    struct rows rows = {0};
     struct ids left;
     *d->chunks = 0;
     TRY(writer_begin(tx, d->collection, &w, err));

@@ -25,7 +25,7 @@ static enum assay_code find_carried(struct put *p, struct err *err)
     struct ids known = {.v = ARENA_ARRAY(p->arena, int64_t, p->n)};
     struct map at;
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     map_init(&at, p->arena, p->n);
     for (size_t i = 0; i < p->n; i++) {
         struct put_doc *d = &p->docs[i];
@@ -86,7 +86,7 @@ static const struct store_stmt plan_wake = {
 static enum assay_code find_known(struct put *p, struct err *err)
 {
     struct map at;
-    struct rows rows;
+    struct rows rows = {0};
     struct buf args = {0};
     size_t n = 0;
     map_init(&at, p->arena, 64);
@@ -146,7 +146,7 @@ static enum assay_code find_originals(struct put *p, struct map *map, struct dig
                                       size_t n_chunks, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     map_init(map, p->arena, n_chunks);
     wire_i32(&args, p->in->collection);
     size_t mark = wire_array(&args, PG_BYTEA, n_chunks);

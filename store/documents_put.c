@@ -7,12 +7,13 @@
 #include "store/stmts.h"
 
 static const struct store_stmt put_sources = {
-    "put_sources", "SELECT name, id, active, max_age_us FROM sources WHERE collection_id = $1 AND name = ANY ($2::text[])", 2};
+    "put_sources",
+    "SELECT name, id, active, max_age_us FROM sources WHERE collection_id = $1 AND name = ANY ($2::text[])", 2};
 
 static enum assay_code read_sources(struct put *p, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, p->in->collection);
     size_t mark = wire_array(&args, PG_TEXT, p->in->n);
     for (size_t i = 0; i < p->in->n; i++)
@@ -42,7 +43,8 @@ static void reject(struct put_result *out, enum assay_code code, const char *slu
 
 static const struct store_stmt put_lookup = {
     "put_lookup",
-    "SELECT key, id, source_id, version, bytes_hash, request_hash, modified_at, modified_given, stale_recorded, acl IS NOT NULL, acl,"
+    "SELECT key, id, source_id, version, bytes_hash, request_hash, modified_at, modified_given, stale_recorded, acl IS "
+    "NOT NULL, acl,"
     " deleted_at IS NOT NULL FROM documents WHERE collection_id = $1 AND key = ANY ($2::text[])",
     2};
 
@@ -75,7 +77,8 @@ static void classify_known(struct put_doc *d, struct row *r)
         return;
     }
     /* The same content again says nothing about its age unless the client does. */
-    bool touched = !same_acl(d->in, has_acl, acl) || (d->in->has_modified_at && d->in->modified_at_us != modified_at_us);
+    bool touched =
+        !same_acl(d->in, has_acl, acl) || (d->in->has_modified_at && d->in->modified_at_us != modified_at_us);
     bool same_request = digest_eq(&bytes_hash, &d->in->bytes_hash) && digest_eq(&request_hash, &d->in->request_hash);
     if (!d->in->has_modified_at) {
         d->modified_at_us = modified_at_us;
@@ -95,7 +98,7 @@ static int64_t deadline_of(int64_t modified_at_us, int64_t max_age_us)
 static enum assay_code classify(struct put *p, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     struct map known;
     wire_i32(&args, p->in->collection);
     size_t mark = wire_array(&args, PG_TEXT, p->n);
@@ -130,7 +133,7 @@ static enum assay_code classify(struct put *p, struct err *err)
         }
         d->deadline_us = deadline_of(d->modified_at_us, s->max_age_us);
         d->stale = d->deadline_us <= p->w.now_us;
-        d->out->outcome = d->action == PUT_VERSION        ? (d->exists && !d->deleted ? PUT_UPDATED : PUT_CREATED)
+        d->out->outcome = d->action == PUT_VERSION ? (d->exists && !d->deleted ? PUT_UPDATED : PUT_CREATED)
                           : d->action >= PUT_TOUCH ? PUT_TOUCHED
                                                    : PUT_UNCHANGED;
     }
@@ -148,7 +151,8 @@ static void take_round(struct put *p, size_t *at)
     for (; *at < p->in->n; ++*at) {
         const struct document_put *d = &p->in->docs[*at];
         if (!map_get(&p->sources, d->source)) {
-            reject(&p->results[*at], ASSAY_UNPROCESSABLE, "unknown-source", "There is no such source in the collection.");
+            reject(&p->results[*at], ASSAY_UNPROCESSABLE, "unknown-source",
+                   "There is no such source in the collection.");
             continue;
         }
         if (map_get(&keys, d->key))
@@ -170,7 +174,7 @@ static const struct store_stmt put_states = {
 static enum assay_code count_states(struct put *p, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     struct map at[3];
     wire_i32(&args, p->in->collection);
     size_t mark = wire_array(&args, PG_TEXT, p->in->n);

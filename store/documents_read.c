@@ -15,7 +15,7 @@ enum assay_code store_documents_probe(struct store *s, const struct call *call, 
                                       struct document_probe *probes, size_t n, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     struct map known;
     wire_i32(&args, collection);
     size_t mark = wire_array(&args, PG_TEXT, n);
@@ -60,7 +60,7 @@ enum assay_code store_embeddings_find(struct store *s, const struct call *call, 
                                       size_t n, const float **found, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     struct map known;
     wire_i32(&args, collection);
     size_t mark = wire_array(&args, PG_BYTEA, n);
@@ -90,8 +90,8 @@ enum assay_code store_embeddings_find(struct store *s, const struct call *call, 
     " d.deleted_at IS NOT NULL, s.active, d.acl IS NOT NULL, d.acl, d.modified_at, v.ingested_at, d.deadline,"         \
     " k.pending, k.active, k.quarantined, k.retired, v.bytes,"                                                         \
     " (SELECT count(*) FROM versions n WHERE n.collection_id = d.collection_id AND n.document_id = d.id),"             \
-    " d.run::text, v.pipeline"                                                                                         \
-    " FROM documents d"                                                                                                \
+    " d.run::text, v.pipeline"
+#define DOCUMENT_JOINS                                                                                                 \
     " JOIN versions v ON v.collection_id = d.collection_id AND v.document_id = d.id AND v.version = d.version"         \
     " JOIN sources s ON s.collection_id = d.collection_id AND s.id = d.source_id"                                      \
     " CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE c.state = 0) AS pending,"                                      \
@@ -128,13 +128,14 @@ static void read_document(struct row r, struct document_row *out)
 }
 
 static const struct store_stmt document_get = {
-    "document_get", "SELECT " DOCUMENT_COLUMNS " WHERE d.collection_id = $1 AND d.key = $2", 2};
+    "document_get",
+    "SELECT " DOCUMENT_COLUMNS " FROM documents d" DOCUMENT_JOINS " WHERE d.collection_id = $1 AND d.key = $2", 2};
 
 enum assay_code store_document_get(struct store *s, const struct call *call, int32_t collection, struct str key,
                                    struct document_row *out, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, collection);
     wire_str(&args, key);
     TRY(store_query(s, call, &document_get, &args, &rows, err));
@@ -144,12 +145,13 @@ enum assay_code store_document_get(struct store *s, const struct call *call, int
     return ASSAY_OK;
 }
 
+/* The page is cut before anything is joined to it or counted for it. */
 static const struct store_stmt document_list = {
     "document_list",
-    "SELECT " DOCUMENT_COLUMNS
-    " WHERE d.collection_id = $1 AND d.deleted_at IS NULL AND d.key > $3"
-    " AND ($2::text IS NULL OR d.source_id = (SELECT f.id FROM sources f WHERE f.collection_id = $1 AND f.name = $2))"
-    " ORDER BY d.key LIMIT $4",
+    "SELECT " DOCUMENT_COLUMNS " FROM (SELECT * FROM documents p"
+    " WHERE p.collection_id = $1 AND p.deleted_at IS NULL AND p.key > $3"
+    " AND ($2::text IS NULL OR p.source_id = (SELECT f.id FROM sources f WHERE f.collection_id = $1 AND f.name = $2))"
+    " ORDER BY p.key LIMIT $4) d" DOCUMENT_JOINS " ORDER BY d.key",
     4};
 
 enum assay_code store_document_list(struct store *s, const struct call *call, int32_t collection, struct str source,
@@ -157,7 +159,7 @@ enum assay_code store_document_list(struct store *s, const struct call *call, in
                                     struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, collection);
     source.len ? wire_str(&args, source) : wire_null(&args);
     wire_str(&args, after);
@@ -171,7 +173,8 @@ enum assay_code store_document_list(struct store *s, const struct call *call, in
 }
 
 #define VERSION_COLUMNS                                                                                                \
-    "version, bytes_hash, pipeline, title, media_type, language, run::text, metadata, ingested_at, retired_at, bytes, chunks"
+    "version, bytes_hash, pipeline, title, media_type, language, run::text, metadata, ingested_at, retired_at, "       \
+    "bytes, chunks"
 
 static void read_version(struct row *r, struct version_row *out)
 {
@@ -201,7 +204,7 @@ enum assay_code store_version_list(struct store *s, const struct call *call, int
                                    struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, collection);
     wire_i64(&args, document);
     wire_time(&args, before_us);
@@ -218,14 +221,15 @@ enum assay_code store_version_list(struct store *s, const struct call *call, int
 
 static const struct store_stmt version_get = {
     "version_get",
-    "SELECT " VERSION_COLUMNS ", canonical FROM versions WHERE collection_id = $1 AND document_id = $2 AND version = $3",
+    "SELECT " VERSION_COLUMNS
+    ", canonical FROM versions WHERE collection_id = $1 AND document_id = $2 AND version = $3",
     3};
 
 enum assay_code store_version_get(struct store *s, const struct call *call, int32_t collection, int64_t document,
                                   const struct digest *version, struct version_row *out, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, collection);
     wire_i64(&args, document);
     wire_digest(&args, version);
@@ -241,7 +245,8 @@ enum assay_code store_version_get(struct store *s, const struct call *call, int3
 static const struct store_stmt chunk_get = {
     "chunk_get",
     "SELECT c.id, c.chunk, c.version, c.pipeline, c.document_id, d.key, c.text, c.heading, s.name, c.run::text,"
-    " c.span_from, c.span_to, c.tokens, c.page, c.state, c.quality, d.deadline, c.checks_passed, d.acl IS NOT NULL, d.acl"
+    " c.span_from, c.span_to, c.tokens, c.page, c.state, c.quality, d.deadline, c.checks_passed, d.acl IS NOT NULL, "
+    "d.acl"
     " FROM chunks c JOIN documents d ON d.collection_id = c.collection_id AND d.id = c.document_id"
     " JOIN sources s ON s.collection_id = d.collection_id AND s.id = d.source_id"
     " WHERE c.collection_id = $1 AND c.chunk = $2",
@@ -262,7 +267,7 @@ struct chunk_work {
 static enum assay_code read_checks(struct tx *tx, const struct chunk_work *w, struct str_list passed, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, w->collection);
     wire_i64(&args, w->out->id);
     TRY(tx_exec(tx, &chunk_checks, &args, &rows, err));
@@ -286,7 +291,7 @@ static enum assay_code chunk_body(struct tx *tx, void *ctx, struct err *err)
 {
     struct chunk_work *w = ctx;
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, w->collection);
     wire_digest(&args, w->chunk);
     TRY(tx_exec(tx, &chunk_get, &args, &rows, err));

@@ -33,12 +33,13 @@ static const struct store_stmt documents_copy = {
 static const struct store_stmt document_update = {
     "document_update",
     "UPDATE documents SET source_id = $3, version = $4, bytes_hash = $5, request_hash = $6, modified_at = $7,"
-    " modified_given = $8, deadline = $9, stale_recorded = $10, acl = $11, run = coalesce($12, run), updated_at = $13, deleted_at = NULL"
+    " modified_given = $8, deadline = $9, stale_recorded = $10, acl = $11, run = coalesce($12, run), updated_at = $13, "
+    "deleted_at = NULL"
     " WHERE collection_id = $1 AND id = $2",
     13};
 static const struct store_stmt document_remember = {
-    "document_remember",
-    "UPDATE documents SET bytes_hash = $3, request_hash = $4 WHERE collection_id = $1 AND id = $2", 4};
+    "document_remember", "UPDATE documents SET bytes_hash = $3, request_hash = $4 WHERE collection_id = $1 AND id = $2",
+    4};
 
 /* The values that both a new and a changed document take, in the order of both statements. */
 static void wire_document(struct buf *b, const struct put *p, const struct put_doc *d)
@@ -95,7 +96,8 @@ static const struct store_stmt versions_revive = {
     3};
 static const struct store_stmt versions_copy = {
     "versions_copy",
-    "COPY versions (collection_id, document_id, version, uri, title, media_type, language, metadata, grouping, canonical,"
+    "COPY versions (collection_id, document_id, version, uri, title, media_type, language, metadata, grouping, "
+    "canonical,"
     " bytes, bytes_hash, pipeline, run, chunks, ingested_at) FROM STDIN (FORMAT binary)",
     0};
 
@@ -103,7 +105,7 @@ static enum assay_code revive_versions(struct put *p, struct err *err)
 {
     struct ids known = {.v = ARENA_ARRAY(p->arena, int64_t, p->n)};
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     struct map back;
     for (size_t i = 0; i < p->n; i++)
         if (p->docs[i].action == PUT_VERSION && p->docs[i].exists)
@@ -161,7 +163,8 @@ static enum assay_code write_versions(struct put *p, struct err *err)
 /* ---- chunks and their checks ---- */
 static const struct store_stmt chunks_copy = {
     "chunks_copy",
-    "COPY chunks (collection_id, id, chunk, document_id, version, pipeline, run, span_from, span_to, page, tokens, state,"
+    "COPY chunks (collection_id, id, chunk, document_id, version, pipeline, run, span_from, span_to, page, tokens, "
+    "state,"
     " validated, quality, text_hash, embed_hash, embedder, heading, text, checks_passed, embedding, created_at)"
     " FROM STDIN (FORMAT binary)",
     0};
@@ -294,11 +297,11 @@ static enum assay_code write_chunks(struct put *p, struct err *err)
 }
 
 /* ---- entries ---- */
-static const struct store_stmt entries_copy = {
-    "entries_copy",
-    "COPY quarantine (collection_id, seq, id, scope, chunk_id, document_id, source_id, reason, note, evidence, opened_at,"
-    " opened_by) FROM STDIN (FORMAT binary)",
-    0};
+static const struct store_stmt entries_copy = {"entries_copy",
+                                               "COPY quarantine (collection_id, seq, id, scope, chunk_id, document_id, "
+                                               "source_id, reason, note, evidence, opened_at,"
+                                               " opened_by) FROM STDIN (FORMAT binary)",
+                                               0};
 
 static void wire_entry(struct buf *b, struct put *p, const struct put_doc *d, const struct put_chunk *c,
                        const struct hold *hold)
@@ -478,7 +481,7 @@ static enum assay_code reembed(struct put *p, const struct put_doc *d, struct ro
 
 static enum assay_code touch(struct put *p, struct put_doc *d, struct err *err)
 {
-    struct rows rows;
+    struct rows rows = {0};
     TRY(reembed(p, d, &rows, err));
     if (d->action == PUT_MOVE) {
         struct buf args = {0};

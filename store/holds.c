@@ -48,16 +48,16 @@ static const struct store_stmt hold_open = {
     " ON CONFLICT (collection_id, chunk_id, reason) WHERE state = 0 DO NOTHING"
     " RETURNING seq, chunk_id",
     9};
-static const struct store_stmt hold_mark = {
-    "hold_mark",
-    "UPDATE chunks SET state = 2 WHERE collection_id = $1 AND id = ANY ($2::bigint[]) AND state = 1 RETURNING id, chunk",
-    2};
+static const struct store_stmt hold_mark = {"hold_mark",
+                                            "UPDATE chunks SET state = 2 WHERE collection_id = $1 AND id = ANY "
+                                            "($2::bigint[]) AND state = 1 RETURNING id, chunk",
+                                            2};
 
 enum assay_code holds_open(struct writer *w, const struct ids *chunks, const struct hold *hold, struct ids *seqs,
                            struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     *seqs = (struct ids){0};
     if (chunks->n == 0)
         return ASSAY_OK;
@@ -94,7 +94,7 @@ static const struct store_stmt hold_settle = {
 static enum assay_code settle(struct writer *w, const struct ids *chunks, size_t *settled, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, w->collection);
     wire_ids(&args, chunks);
     TRY(tx_exec(w->tx, &hold_settle, &args, &rows, err));
@@ -118,7 +118,8 @@ static const struct store_stmt hold_promote = {
     " SELECT DISTINCT ON (c.text_hash) c.id FROM chunks c"
     "  WHERE c.collection_id = $1 AND c.state = 2"
     "    AND c.text_hash IN (SELECT t.text_hash FROM chunks t WHERE t.collection_id = $1 AND t.id = ANY ($2::bigint[]))"
-    "    AND NOT EXISTS (SELECT 1 FROM chunks a WHERE a.collection_id = $1 AND a.text_hash = c.text_hash AND a.state = 1)"
+    "    AND NOT EXISTS (SELECT 1 FROM chunks a WHERE a.collection_id = $1 AND a.text_hash = c.text_hash AND a.state = "
+    "1)"
     "    AND EXISTS (SELECT 1 FROM quarantine q WHERE q.collection_id = $1 AND q.chunk_id = c.id AND q.state = 0"
     "                AND q.reason = 4)"
     "    AND NOT EXISTS (SELECT 1 FROM quarantine q WHERE q.collection_id = $1 AND q.chunk_id = c.id AND q.state = 0"
@@ -133,7 +134,7 @@ static const struct store_stmt hold_promote = {
 enum assay_code holds_promote(struct writer *w, const struct ids *left, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     size_t settled;
     if (left->n == 0)
         return ASSAY_OK;
@@ -158,8 +159,8 @@ static const struct store_stmt hold_sleep = {
     " WHERE collection_id = $1 AND chunk_id = ANY ($2::bigint[]) AND state = 0 AND NOT dormant",
     2};
 static const struct store_stmt version_retire = {
-    "version_retire",
-    "UPDATE versions SET retired_at = $3 WHERE collection_id = $1 AND version = ANY ($2::bytea[])", 3};
+    "version_retire", "UPDATE versions SET retired_at = $3 WHERE collection_id = $1 AND version = ANY ($2::bytea[])",
+    3};
 
 static void wire_digests(struct buf *b, const struct digest *v, size_t n)
 {
@@ -173,7 +174,7 @@ enum assay_code holds_retire_versions(struct writer *w, const struct digest *ver
                                       struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     *retired = (struct ids){0};
     if (n == 0)
         return ASSAY_OK;
@@ -204,7 +205,7 @@ static const struct store_stmt hold_fresh = {
 enum assay_code holds_fresh(struct writer *w, int32_t source, const struct ids *documents, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     if (!source && documents->n == 0)
         return ASSAY_OK;
     wire_i32(&args, w->collection);
@@ -230,7 +231,7 @@ static const struct store_stmt stale_mark = {
 enum assay_code holds_stale(struct writer *w, const struct ids *documents, size_t *held, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     *held = 0;
     if (documents->n == 0)
         return ASSAY_OK;
@@ -248,6 +249,6 @@ enum assay_code holds_stale(struct writer *w, const struct ids *documents, size_
     return tx_exec(w->tx, &stale_mark, &args, NULL, err);
 }
 
-const struct store_stmt *const store_holds_stmts[] = {&hold_open,   &hold_mark,  &hold_settle,    &hold_promote,
-                                                      &hold_retire, &hold_sleep, &version_retire, &hold_fresh,
-                                                      &stale_chunks, &stale_mark, NULL};
+const struct store_stmt *const store_holds_stmts[] = {
+    &hold_open,      &hold_mark,  &hold_settle,  &hold_promote, &hold_retire, &hold_sleep,
+    &version_retire, &hold_fresh, &stale_chunks, &stale_mark,   NULL};

@@ -22,10 +22,10 @@ static const struct store_stmt idempotency_claim = {
     "  WHERE i.created_at < $6 OR (i.status = 0 AND i.created_at < $7)"
     " RETURNING 1",
     7};
-static const struct store_stmt idempotency_get = {
-    "idempotency_get",
-    "SELECT fingerprint, status, content_type, body FROM idempotency WHERE key_id = $1 AND route = $2 AND idem_key = $3",
-    3};
+static const struct store_stmt idempotency_get = {"idempotency_get",
+                                                  "SELECT fingerprint, status, content_type, body FROM idempotency "
+                                                  "WHERE key_id = $1 AND route = $2 AND idem_key = $3",
+                                                  3};
 
 struct begin_work {
     struct str key_id, route, idem_key;
@@ -44,7 +44,7 @@ static enum assay_code begin_body(struct tx *tx, void *ctx, struct err *err)
 {
     struct begin_work *w = ctx;
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     int64_t now_us = clock_now_us();
     *w->out = (struct idempotency_row){.state = IDEM_NEW};
     wire_time(&args, now_us - KEPT_US);
@@ -67,8 +67,8 @@ static enum assay_code begin_body(struct tx *tx, void *ctx, struct err *err)
     w->out->content_type = row_str(&r);
     w->out->body = row_str(&r);
     w->out->state = !digest_eq(&fingerprint, w->fingerprint) ? IDEM_OTHER_PAYLOAD
-                    : w->out->status                          ? IDEM_DONE
-                                                              : IDEM_RUNNING;
+                    : w->out->status                         ? IDEM_DONE
+                                                             : IDEM_RUNNING;
     return ASSAY_OK;
 }
 
@@ -81,11 +81,12 @@ enum assay_code store_idempotency_begin(struct store *s, const struct call *call
 }
 
 static const struct store_stmt idempotency_forget = {
-    "idempotency_forget", "DELETE FROM idempotency WHERE key_id = $1 AND route = $2 AND idem_key = $3 AND status = 0", 3};
-static const struct store_stmt idempotency_end = {
-    "idempotency_end",
-    "UPDATE idempotency SET status = $4, content_type = $5, body = $6 WHERE key_id = $1 AND route = $2 AND idem_key = $3",
-    6};
+    "idempotency_forget", "DELETE FROM idempotency WHERE key_id = $1 AND route = $2 AND idem_key = $3 AND status = 0",
+    3};
+static const struct store_stmt idempotency_end = {"idempotency_end",
+                                                  "UPDATE idempotency SET status = $4, content_type = $5, body = $6 "
+                                                  "WHERE key_id = $1 AND route = $2 AND idem_key = $3",
+                                                  6};
 
 enum assay_code store_idempotency_end(struct store *s, const struct call *call, struct str key_id, struct str route,
                                       struct str idem_key, int status, struct str content_type, struct str body,
@@ -101,5 +102,5 @@ enum assay_code store_idempotency_end(struct store *s, const struct call *call, 
     return store_query(s, call, &idempotency_end, &args, NULL, err);
 }
 
-const struct store_stmt *const store_idempotency_stmts[] = {&idempotency_purge, &idempotency_claim, &idempotency_get,
-                                                            &idempotency_forget, &idempotency_end, NULL};
+const struct store_stmt *const store_idempotency_stmts[] = {&idempotency_purge,  &idempotency_claim, &idempotency_get,
+                                                            &idempotency_forget, &idempotency_end,   NULL};

@@ -67,7 +67,7 @@ static const struct store_stmt job_update = {
 enum assay_code store_job_update(struct store *s, const struct call *call, const struct job_row *in, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_uuid(&args, in->id);
     wire_i16(&args, (int)in->state);
     wire_str(&args, in->stage);
@@ -86,7 +86,7 @@ enum assay_code store_job_get(struct store *s, const struct call *call, struct s
                               struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_uuid(&args, id);
     TRY(store_query(s, call, &job_get, &args, &rows, err));
     if (rows.n == 0)
@@ -101,7 +101,7 @@ static const struct store_stmt jobs_unfinished = {
 enum assay_code store_jobs_unfinished(struct store *s, const struct call *call, struct job_row **out, size_t *n,
                                       struct err *err)
 {
-    struct rows rows;
+    struct rows rows = {0};
     TRY(store_query(s, call, &jobs_unfinished, NULL, &rows, err));
     *n = (size_t)rows.n;
     *out = ARENA_ARRAY(call->arena, struct job_row, *n);

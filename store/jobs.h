@@ -11,7 +11,7 @@ struct job_row {
     int32_t collection;
     enum job_state state;
     struct str stage;
-    int64_t done, total, errors;  /* total 0 while unknown; done never goes back */
+    int64_t done, total, errors;         /* total 0 while unknown; done never goes back */
     struct str params_json, result_json; /* "{}" when none */
     struct str actor;
     int64_t created_at_us, updated_at_us;

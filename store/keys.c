@@ -14,7 +14,7 @@ enum assay_code store_keys_all(struct store *s, const struct call *call, struct 
                                struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_time(&args, clock_now_us());
     TRY(store_query(s, call, &keys_all, &args, &rows, err));
     *n = (size_t)rows.n;
@@ -65,7 +65,7 @@ static enum assay_code delete_body(struct tx *tx, void *ctx, struct err *err)
 {
     const struct str *id = ctx;
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     int64_t now_us = clock_now_us();
     wire_uuid(&args, *id);
     wire_time(&args, now_us);

@@ -25,7 +25,7 @@ enum assay_code store_key_delete(struct store *s, const struct call *call, struc
 enum idempotency_state { IDEM_NEW, IDEM_RUNNING, IDEM_DONE, IDEM_OTHER_PAYLOAD };
 struct idempotency_row {
     enum idempotency_state state;
-    int status;            /* with IDEM_DONE */
+    int status; /* with IDEM_DONE */
     struct str body, content_type;
 };
 enum assay_code store_idempotency_begin(struct store *s, const struct call *call, struct str key_id, struct str route,
@@ -36,7 +36,8 @@ enum assay_code store_idempotency_end(struct store *s, const struct call *call, 
                                       struct str idem_key, int status, struct str content_type, struct str body,
                                       struct err *err) MUST_USE;
 
-/* Appends to the audit table; used by every write that a person or a rule decides. detail_json never holds text or keys. */
+/* Appends to the audit table; used by every write that a person or a rule decides. detail_json never holds text or
+ * keys. */
 enum assay_code store_audit(struct store *s, const struct call *call, int32_t collection, const char *action,
                             struct str target, struct str detail_json, struct err *err) MUST_USE;
 

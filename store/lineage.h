@@ -10,8 +10,8 @@ enum run_kind { RUN_INGEST, RUN_DELETE, RUN_SWEEP, RUN_KIND_COUNT };
 /* Starts a run of a pipeline (or none: NULL) in a collection; `run` is a fresh uuid by uuid_new. */
 enum assay_code store_run_start(struct store *s, const struct call *call, int32_t collection, const char *run,
                                 enum run_kind kind, const struct digest *pipeline, struct err *err) MUST_USE;
-enum assay_code store_run_finish(struct store *s, const struct call *call, int32_t collection, const char *run,
-                                 bool ok, struct str stats_json, struct err *err) MUST_USE;
+enum assay_code store_run_finish(struct store *s, const struct call *call, int32_t collection, const char *run, bool ok,
+                                 struct str stats_json, struct err *err) MUST_USE;
 
 /* ---- the graph ---- */
 struct lineage_node {
@@ -36,8 +36,9 @@ enum { LINEAGE_DEPTH_MAX = 50, LINEAGE_NODES_MAX = 2000 };
 enum lineage_direction { LINEAGE_BOTH, LINEAGE_UP, LINEAGE_DOWN };
 /* Walks edges from `node`, `depth` steps in each direction: one indexed statement for each step, so that a node is
  * visited once whatever the number of paths to it, with caps on depth and nodes. A run that is not asked for itself is
- * not walked through to the other documents it took in. Edges: source -> document -> version -> chunk -> receipt; document -> run -> version; pipeline -> run; foreign datasets
- * and jobs as OpenLineage events said. Unknown node: ASSAY_NOT_FOUND "unknown-node". */
+ * not walked through to the other documents it took in. Edges: source -> document -> version -> chunk -> receipt;
+ * document -> run -> version; pipeline -> run; foreign datasets and jobs as OpenLineage events said. Unknown node:
+ * ASSAY_NOT_FOUND "unknown-node". */
 enum assay_code store_lineage_walk(struct store *s, const struct call *call, const struct node_id *node, int depth,
                                    enum lineage_direction direction, struct lineage_graph *out,
                                    struct err *err) MUST_USE;
@@ -47,11 +48,11 @@ struct lineage_dataset_ref {
     struct str ns, name;
 };
 struct lineage_event {
-    struct str raw_json;    /* canonical, kept as received */
-    struct str event_type;  /* "" when absent */
+    struct str raw_json;   /* canonical, kept as received */
+    struct str event_type; /* "" when absent */
     int64_t event_time_us;
     struct str producer, schema_url; /* schema_url "" for old events: marked */
-    struct str run_id;      /* "" for job and dataset events */
+    struct str run_id;               /* "" for job and dataset events */
     struct str job_ns, job_name;
     const struct lineage_dataset_ref *inputs, *outputs;
     size_t n_inputs, n_outputs;

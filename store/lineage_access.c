@@ -59,7 +59,7 @@ enum assay_code store_lineage_visible(struct store *s, const struct call *call, 
     wire_array_end(&args, mark);
     wire_texts(&args, reader->groups);
     wire_str(&args, reader->key_id);
-    struct rows rows;
+    struct rows rows = {0};
     TRY(store_query(s, call, &lineage_visible, &args, &rows, err));
     for (int i = 0; i < rows.n; i++) {
         struct row r = rows_at(&rows, i, call->arena);

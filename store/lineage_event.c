@@ -12,14 +12,13 @@ static const struct store_stmt event_insert = {
     "INSERT INTO lineage_events (digest, event_type, event_time, producer, schema_url, run_id, job_ns, job_name, event,"
     " received_at, received_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (digest) DO NOTHING",
     11};
-static const struct store_stmt event_collection = {
-    "event_collection", "SELECT id FROM collections WHERE name = $1", 1};
+static const struct store_stmt event_collection = {"event_collection", "SELECT id FROM collections WHERE name = $1", 1};
 
 static enum assay_code insert_event(struct tx *tx, const struct lineage_event *ev, int64_t now_us, bool *fresh,
                                     struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     struct digest digest;
     digest_sha256(ev->raw_json.ptr, ev->raw_json.len, &digest);
     wire_digest(&args, &digest);
@@ -50,7 +49,7 @@ static enum assay_code resolve(struct tx *tx, enum node_kind foreign, struct str
     struct node_id id;
     if (node_id_parse(str_of(text), &id) && id.collection.len) {
         struct buf args = {0};
-        struct rows rows;
+        struct rows rows = {0};
         wire_str(&args, id.collection);
         TRY(tx_exec(tx, &event_collection, &args, &rows, err));
         if (rows.n) {

@@ -66,25 +66,26 @@ static void add_edge(struct walk *w, size_t origin, size_t destination)
 
 static const struct store_stmt walk_down = {
     "walk_down",
-    "SELECT f.ord - 1, e.c, e.k, e.key" FRONTIER
-    " (SELECT to_collection, to_kind, to_key FROM lineage_edges"
+    "SELECT f.ord - 1, e.c, e.k, e.key" FRONTIER " (SELECT to_collection, to_kind, to_key FROM lineage_edges"
     "   WHERE from_collection = f.c AND from_kind = f.k AND from_key = f.key AND (f.k <> 6 OR $4) LIMIT $5)"
     " UNION ALL (SELECT c.collection_id, 3::smallint, encode(c.chunk, 'hex') FROM chunks c"
-    "   WHERE f.k = 2 AND c.collection_id = f.c AND c.version = " KEY_OF("2") " LIMIT $5)"
-    " UNION ALL (SELECT h.collection_id, 4::smallint, h.receipt_id::text FROM receipt_hits h"
-    "   WHERE f.k = 3 AND h.collection_id = f.c AND h.chunk = " KEY_OF("3") " LIMIT $5)"
-    ") AS e (c, k, key) LIMIT $5",
+    "   WHERE f.k = 2 AND c.collection_id = f.c AND c.version = " KEY_OF(
+        "2") " LIMIT $5)"
+             " UNION ALL (SELECT h.collection_id, 4::smallint, h.receipt_id::text FROM receipt_hits h"
+             "   WHERE f.k = 3 AND h.collection_id = f.c AND h.chunk = " KEY_OF("3") " LIMIT $5)"
+                                                                                     ") AS e (c, k, key) LIMIT $5",
     5};
 static const struct store_stmt walk_up = {
     "walk_up",
-    "SELECT f.ord - 1, e.c, e.k, e.key" FRONTIER
-    " (SELECT from_collection, from_kind, from_key FROM lineage_edges"
+    "SELECT f.ord - 1, e.c, e.k, e.key" FRONTIER " (SELECT from_collection, from_kind, from_key FROM lineage_edges"
     "   WHERE to_collection = f.c AND to_kind = f.k AND to_key = f.key AND (f.k <> 6 OR from_kind <> 1 OR $4) LIMIT $5)"
     " UNION ALL (SELECT c.collection_id, 2::smallint, encode(c.version, 'hex') FROM chunks c"
-    "   WHERE f.k = 3 AND c.collection_id = f.c AND c.chunk = " KEY_OF("3") " LIMIT $5)"
-    " UNION ALL (SELECT h.collection_id, 3::smallint, encode(h.chunk, 'hex') FROM receipt_hits h"
-    "   WHERE f.k = 4 AND h.collection_id = f.c AND h.receipt_id = (CASE WHEN f.k = 4 THEN f.key END)::uuid LIMIT $5)"
-    ") AS e (c, k, key) LIMIT $5",
+    "   WHERE f.k = 3 AND c.collection_id = f.c AND c.chunk = " KEY_OF(
+        "3") " LIMIT $5)"
+             " UNION ALL (SELECT h.collection_id, 3::smallint, encode(h.chunk, 'hex') FROM receipt_hits h"
+             "   WHERE f.k = 4 AND h.collection_id = f.c AND h.receipt_id = (CASE WHEN f.k = 4 THEN f.key END)::uuid "
+             "LIMIT $5)"
+             ") AS e (c, k, key) LIMIT $5",
     5};
 
 static void wire_frontier(struct buf *args, const struct walk *w, const struct frontier *f)
@@ -116,7 +117,7 @@ static struct edge_end read_end(struct row *r)
 static enum assay_code step(struct walk *w, bool down, bool first, struct frontier *f, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_frontier(&args, w, f);
     wire_bool(&args, first);
     wire_i64(&args, EDGES_PER_STEP_MAX);
@@ -162,7 +163,7 @@ static const struct store_stmt walk_close = {
 static enum assay_code close_runs(struct walk *w, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     struct frontier all = {.v = ARENA_ARRAY(w->arena, size_t, w->n_nodes)};
     bool runs = false;
     for (size_t i = 0; i < w->n_nodes; i++) {
@@ -189,8 +190,7 @@ static enum assay_code close_runs(struct walk *w, struct err *err)
     return ASSAY_OK;
 }
 
-static const struct store_stmt walk_collection = {
-    "walk_collection", "SELECT id FROM collections WHERE name = $1", 1};
+static const struct store_stmt walk_collection = {"walk_collection", "SELECT id FROM collections WHERE name = $1", 1};
 
 static enum assay_code unknown(struct err *err)
 {
@@ -219,7 +219,7 @@ static enum assay_code start_of(struct tx *tx, const struct node_id *node, struc
         break;
     }
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_str(&args, node->collection);
     TRY(tx_exec(tx, &walk_collection, &args, &rows, err));
     if (rows.n == 0)

@@ -1,5 +1,5 @@
-/* Internal to store/: a hash map from bytes to a number, in an arena. Keys are not copied. The hash is seeded at random,
- * so that clients cannot choose keys that collide. Not thread-safe. */
+/* Internal to store/: a hash map from bytes to a number, in an arena. Keys are not copied. The hash is seeded at
+ * random, so that clients cannot choose keys that collide. Not thread-safe. */
 #ifndef ASSAY_STORE_MAP_H
 #define ASSAY_STORE_MAP_H
 

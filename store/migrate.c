@@ -82,7 +82,8 @@ static enum assay_code read_migrations(struct arena *a, const char *dir, struct 
         int64_t version;
         m->name = arena_strndup(a, entries[i]->d_name, strlen(entries[i]->d_name));
         if (code == ASSAY_OK && (!str_to_i64((struct str){m->name, NUMBER_DIGITS}, &version) || version != i + 1))
-            code = err_set(err, ASSAY_CONFLICT, "migration-gap", "Migration %04d is missing before %s.", i + 1, m->name);
+            code =
+                err_set(err, ASSAY_CONFLICT, "migration-gap", "Migration %04d is missing before %s.", i + 1, m->name);
         if (code == ASSAY_OK)
             code = read_file(a, dir, m, err);
         m->version = i + 1;
@@ -95,11 +96,12 @@ static enum assay_code read_migrations(struct arena *a, const char *dir, struct 
 /* Compares what was applied with the files. *done: how many are applied. */
 static enum assay_code compare(struct tx *tx, const struct migration *files, int n, int *done, struct err *err)
 {
-    struct rows rows;
+    struct rows rows = {0};
     TRY(tx_exec(tx, &migrate_applied, NULL, &rows, err));
     if (rows.n > n)
         return err_set(err, ASSAY_CONFLICT, "schema-newer",
-                       "The database has %d migrations, this program knows %d: it is older than the schema.", rows.n, n);
+                       "The database has %d migrations, this program knows %d: it is older than the schema.", rows.n,
+                       n);
     for (int i = 0; i < rows.n; i++) {
         struct row r = rows_at(&rows, i, tx_arena(tx));
         int version = (int)row_int(&r);
@@ -142,7 +144,7 @@ static enum assay_code apply(struct tx *tx, const struct migration *m, struct er
 static enum assay_code take_lock(struct tx *tx, struct err *err)
 {
     for (;;) {
-        struct rows rows;
+        struct rows rows = {0};
         TRY(tx_exec(tx, &migrate_lock, NULL, &rows, err));
         struct row r = rows_at(&rows, 0, tx_arena(tx));
         if (row_bool(&r))
@@ -170,7 +172,7 @@ static enum assay_code migrate_body(struct tx *tx, void *ctx, struct err *err)
     enum assay_code code = conn_command(tx->conn, "migrate", bookkeeping, err);
     if (code == ASSAY_OK)
         code = compare(tx, files, n, &done, err);
-    for (int i = done; code == ASSAY_OK && i < n; i++) {
+    for (int i = done; code == ASSAY_OK && files && i < n; i++) {
         code = apply(tx, &files[i], err);
         *w->applied += code == ASSAY_OK;
     }

@@ -1,10 +1,10 @@
 /*
  * Internal to store/: connections.
  *
- * A connection is made when one is wanted and none is idle, up to pool_size; the one used last is used first. Before use an
- * idle connection's socket is looked at (a backend that went away has closed it), and after POOL_IDLE_CHECK_US of idleness it is
- * asked. Circuit: when a connection cannot be made, callers fail at once with ASSAY_UNAVAILABLE until the pause is over
- * (doubling from POOL_BACKOFF_MIN_US to POOL_BACKOFF_MAX_US, jittered); then one of them tries again.
+ * A connection is made when one is wanted and none is idle, up to pool_size; the one used last is used first. Before
+ * use an idle connection's socket is looked at (a backend that went away has closed it), and after POOL_IDLE_CHECK_US
+ * of idleness it is asked. Circuit: when a connection cannot be made, callers fail at once with ASSAY_UNAVAILABLE until
+ * the pause is over (doubling from POOL_BACKOFF_MIN_US to POOL_BACKOFF_MAX_US, jittered); then one of them tries again.
  */
 #ifndef ASSAY_STORE_POOL_H
 #define ASSAY_STORE_POOL_H
@@ -54,7 +54,7 @@ void pool_note_conflict(struct store *s);
 /* ---- one connection (conn.c); none of these waits longer than conn->wait_ms without an answer ---- */
 enum assay_code conn_open(const struct store_config *cfg, struct conn **out, struct err *err) MUST_USE;
 void conn_close(struct conn *c);
-bool conn_alive(struct conn *c);  /* looks at the socket, no round trip */
+bool conn_alive(struct conn *c);   /* looks at the socket, no round trip */
 bool conn_answers(struct conn *c); /* one round trip */
 /* Simple protocol, one or more commands, results thrown away. `what` is for the log. */
 enum assay_code conn_command(struct conn *c, const char *what, const char *sql, struct err *err) MUST_USE;

@@ -29,7 +29,16 @@ struct store_stmt {
 extern const struct store_stmt *const *const store_stmt_lists[]; /* NULL-terminated */
 
 /* ---- values out ---- */
-enum { PG_BYTEA = 17, PG_INT8 = 20, PG_INT2 = 21, PG_INT4 = 23, PG_TEXT = 25, PG_FLOAT8 = 701, PG_BOOL = 16, PG_TIME = 1184 };
+enum {
+    PG_BYTEA = 17,
+    PG_INT8 = 20,
+    PG_INT2 = 21,
+    PG_INT4 = 23,
+    PG_TEXT = 25,
+    PG_FLOAT8 = 701,
+    PG_BOOL = 16,
+    PG_TIME = 1184
+};
 
 void wire_null(struct buf *b);
 void wire_i16(struct buf *b, int v);
@@ -41,8 +50,8 @@ void wire_str(struct buf *b, struct str s); /* text, json; absent is written as 
 void wire_cstr(struct buf *b, const char *s);
 void wire_bytes(struct buf *b, const void *p, size_t n);
 void wire_digest(struct buf *b, const struct digest *d);
-void wire_time(struct buf *b, int64_t us); /* CLOCK_NEVER as NULL */
-void wire_uuid(struct buf *b, struct str text); /* NULL unless a valid UUID */
+void wire_time(struct buf *b, int64_t us);                 /* CLOCK_NEVER as NULL */
+void wire_uuid(struct buf *b, struct str text);            /* NULL unless a valid UUID */
 void wire_floats(struct buf *b, const float *v, size_t n); /* bytea of little-endian float32; NULL pointer as NULL */
 /* An array of n values, each written by a wire_ function between begin and end. */
 size_t wire_array(struct buf *b, uint32_t element, size_t n);
@@ -64,14 +73,14 @@ struct row {
     struct arena *arena;
 };
 struct row rows_at(const struct rows *r, int i, struct arena *a);
-bool row_null(const struct row *r);      /* does not advance */
-int64_t row_int(struct row *r);          /* smallint, integer, bigint; NULL gives 0 */
-double row_f64(struct row *r);           /* NULL gives 0 */
-bool row_bool(struct row *r);            /* NULL gives false */
-struct str row_str(struct row *r);       /* text, json, bytea; a view that lives as long as the arena; NULL: absent */
-struct digest row_digest(struct row *r); /* NULL: zero */
-int64_t row_time(struct row *r);         /* NULL: CLOCK_NEVER */
-struct str_list row_texts(struct row *r);          /* NULL: empty */
+bool row_null(const struct row *r);       /* does not advance */
+int64_t row_int(struct row *r);           /* smallint, integer, bigint; NULL gives 0 */
+double row_f64(struct row *r);            /* NULL gives 0 */
+bool row_bool(struct row *r);             /* NULL gives false */
+struct str row_str(struct row *r);        /* text, json, bytea; a view that lives as long as the arena; NULL: absent */
+struct digest row_digest(struct row *r);  /* NULL: zero */
+int64_t row_time(struct row *r);          /* NULL: CLOCK_NEVER */
+struct str_list row_texts(struct row *r); /* NULL: empty */
 const float *row_floats(struct row *r, size_t *n); /* aligned; NULL: NULL */
 
 #endif

@@ -54,7 +54,7 @@ enum assay_code store_quality_sources(struct store *s, const struct call *call, 
                                       struct quality_source_row **out, size_t *n, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, collection);
     wire_time(&args, now_us);
     TRY(store_query(s, call, &quality_sources, &args, &rows, err));
@@ -67,13 +67,14 @@ enum assay_code store_quality_sources(struct store *s, const struct call *call, 
 
 static const struct store_stmt quarantine_counts = {
     "quarantine_counts",
-    "SELECT reason, count(*) FROM quarantine WHERE collection_id = $1 AND state = 0 AND NOT dormant GROUP BY reason", 1};
+    "SELECT reason, count(*) FROM quarantine WHERE collection_id = $1 AND state = 0 AND NOT dormant GROUP BY reason",
+    1};
 
 enum assay_code store_quarantine_counts(struct store *s, const struct call *call, int32_t collection,
                                         int64_t counts[REASON_COUNT], struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, collection);
     TRY(store_query(s, call, &quarantine_counts, &args, &rows, err));
     for (size_t i = 0; i < REASON_COUNT; i++)

@@ -12,11 +12,11 @@ struct quality_source_row {
     bool source_active;
     int64_t chunks[CHUNK_STATE_COUNT], bytes[CHUNK_STATE_COUNT];
     int64_t usable_chunks, usable_bytes; /* active, fresh, source active */
-    int64_t with_lineage;  /* source, uri, run, pipeline and modified_at all known from the client or the run */
-    int64_t validated;     /* every check passed or warned; none failed and at least one ran */
-    int64_t fresh;         /* deadline not passed */
-    int64_t unique;        /* no other current chunk has the same text */
-    double quality_sum;    /* over chunks */
+    int64_t with_lineage; /* source, uri, run, pipeline and modified_at all known from the client or the run */
+    int64_t validated;    /* every check passed or warned; none failed and at least one ran */
+    int64_t fresh;        /* deadline not passed */
+    int64_t unique;       /* no other current chunk has the same text */
+    double quality_sum;   /* over chunks */
     int64_t documents;
     int64_t oldest_overdue_us; /* how long the stalest document is past its deadline; 0: none */
 };

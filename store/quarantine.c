@@ -8,9 +8,8 @@
 #include "store/stmts.h"
 
 const char *const quarantine_reason_names[REASON_COUNT + 1] = {
-    "stale",         "unvalidated", "failed_check",   "low_quality", "duplicate", "superseded",
-    "contradiction", "unsafe",      "source_blocked", "ineffective", "manual",    "upstream",
-    NULL};
+    "stale",  "unvalidated",    "failed_check", "low_quality", "duplicate", "superseded", "contradiction",
+    "unsafe", "source_blocked", "ineffective",  "manual",      "upstream",  NULL};
 const char *const quarantine_state_names[ENTRY_STATE_COUNT + 1] = {"open", "released", "retired", NULL};
 
 #define ENTRY_COLUMNS                                                                                                  \
@@ -18,7 +17,7 @@ const char *const quarantine_state_names[ENTRY_STATE_COUNT + 1] = {"open", "rele
     " q.evidence, left(c.text, 200), q.opened_at, q.closed_at, q.opened_by, q.closed_by, q.close_note,"                \
     " CASE WHEN q.chunk_id IS NOT NULL THEN 1 ELSE (SELECT count(*) FROM documents hd"                                 \
     "   JOIN chunks hc ON hc.collection_id = hd.collection_id AND hc.version = hd.version AND hc.state <> 3"           \
-    "   WHERE hd.collection_id = q.collection_id AND hd.source_id = q.source_id AND hd.deleted_at IS NULL) END,"                          \
+    "   WHERE hd.collection_id = q.collection_id AND hd.source_id = q.source_id AND hd.deleted_at IS NULL) END,"       \
     " d.acl IS NOT NULL, d.acl"
 #define ENTRY_JOINS                                                                                                    \
     " JOIN sources s ON s.collection_id = q.collection_id AND s.id = q.source_id"                                      \
@@ -63,7 +62,8 @@ static const struct store_stmt entries_list = {
     " AND ($3::smallint IS NULL OR q.reason = $3)"
     " AND ($4::smallint IS NULL OR (q.state = $4 AND ($4 <> 0 OR NOT q.dormant)))"
     " AND ($5::text IS NULL OR q.source_id = (SELECT f.id FROM sources f WHERE f.collection_id = $1 AND f.name = $5))"
-    " AND ($6::text IS NULL OR q.document_id = (SELECT f.id FROM documents f WHERE f.collection_id = $1 AND f.key = $6))"
+    " AND ($6::text IS NULL OR q.document_id = (SELECT f.id FROM documents f WHERE f.collection_id = $1 AND f.key = "
+    "$6))"
     " AND ($7::bytea IS NULL OR q.chunk_id = (SELECT f.id FROM chunks f WHERE f.collection_id = $1 AND f.chunk = $7))"
     " ORDER BY q.seq DESC LIMIT $8",
     8};
@@ -72,7 +72,7 @@ enum assay_code store_quarantine_list(struct store *s, const struct call *call, 
                                       struct quarantine_row **out, size_t *n, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, q->collection);
     wire_i64(&args, q->before);
     q->reason >= 0 ? wire_i16(&args, q->reason) : wire_null(&args);
@@ -100,7 +100,7 @@ enum assay_code entry_read(struct tx *tx, struct str id, int32_t *collection, st
                            struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_uuid(&args, id);
     TRY(tx_exec(tx, &entry_get, &args, &rows, err));
     if (rows.n == 0)
@@ -176,7 +176,7 @@ static enum assay_code every_chunk_known(const struct quarantine_add *in, const 
 static enum assay_code find_targets(struct tx *tx, const struct quarantine_add *in, struct ids *out, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, in->collection);
     if (in->n_chunks) {
         size_t mark = wire_array(&args, PG_BYTEA, in->n_chunks);
@@ -189,7 +189,8 @@ static enum assay_code find_targets(struct tx *tx, const struct quarantine_add *
         wire_str(&args, in->document);
         TRY(tx_exec(tx, &add_document, &args, &rows, err));
         if (rows.n == 0)
-            return err_set(err, ASSAY_UNPROCESSABLE, "unknown-document", "There is no such document in the collection.");
+            return err_set(err, ASSAY_UNPROCESSABLE, "unknown-document",
+                           "There is no such document in the collection.");
     } else {
         wire_str(&args, in->source);
         TRY(tx_exec(tx, &add_source, &args, &rows, err));
@@ -209,7 +210,7 @@ static const struct store_stmt entries_by_seq = {
 static enum assay_code read_sample(struct writer *w, const struct add_work *a, struct ids seqs, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     if (seqs.n > a->in->sample_max)
         seqs.n = a->in->sample_max;
     wire_i32(&args, w->collection);

@@ -24,7 +24,7 @@ static enum assay_code begin(struct tx *tx, struct decide_work *d, struct writer
 {
     int32_t collection;
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     TRY(entry_read(tx, d->id, &collection, d->out, err));
     TRY(writer_begin(tx, collection, w, err));
     TRY(entry_read(tx, d->id, &collection, d->out, err)); /* as it is now that the lock is held */
@@ -48,8 +48,8 @@ static enum assay_code finish(struct tx *tx, struct decide_work *d, struct write
 {
     int32_t collection;
     TRY(entry_read(tx, d->id, &collection, d->out, err));
-    struct str detail = str_of(
-        arena_printf(tx_arena(tx), "{\"reason\":\"%s\"}", quarantine_reason_names[d->out->reason]));
+    struct str detail =
+        str_of(arena_printf(tx_arena(tx), "{\"reason\":\"%s\"}", quarantine_reason_names[d->out->reason]));
     TRY(tx_audit(tx, collection, w->now_us, action, d->id, detail, err));
     return writer_commit(w, action, d->commit, err);
 }
@@ -64,8 +64,8 @@ static enum assay_code release_body(struct tx *tx, void *ctx, struct err *err)
 {
     struct decide_work *d = ctx;
     struct writer w;
-    int64_t chunk;
-    bool overdue;
+    int64_t chunk = 0;
+    bool overdue = false;
     TRY(begin(tx, d, &w, &chunk, &overdue, err));
     enum quarantine_reason reason = d->out->reason;
     if (reason == REASON_STALE && overdue)
@@ -92,12 +92,11 @@ enum assay_code store_quarantine_release(struct store *s, const struct call *cal
     return store_transact(s, call, "quarantine.release", release_body, &w, err);
 }
 
-static const struct store_stmt chunk_retire = {
-    "chunk_retire",
-    "UPDATE chunks c SET state = 3, retired_by_steward = true FROM"
-    " (SELECT id, state FROM chunks WHERE collection_id = $1 AND id = $2) o"
-    " WHERE c.collection_id = $1 AND c.id = o.id RETURNING c.chunk, o.state",
-    2};
+static const struct store_stmt chunk_retire = {"chunk_retire",
+                                               "UPDATE chunks c SET state = 3, retired_by_steward = true FROM"
+                                               " (SELECT id, state FROM chunks WHERE collection_id = $1 AND id = $2) o"
+                                               " WHERE c.collection_id = $1 AND c.id = o.id RETURNING c.chunk, o.state",
+                                               2};
 static const struct store_stmt entries_retire = {
     "entries_retire",
     "UPDATE quarantine SET state = 2, dormant = false, closed_at = $3, closed_by = $4, close_note = $5"
@@ -108,9 +107,9 @@ static enum assay_code retire_body(struct tx *tx, void *ctx, struct err *err)
 {
     struct decide_work *d = ctx;
     struct writer w;
-    struct rows rows;
-    int64_t chunk;
-    bool overdue;
+    struct rows rows = {0};
+    int64_t chunk = 0;
+    bool overdue = false;
     TRY(begin(tx, d, &w, &chunk, &overdue, err));
     struct buf args = {0};
     wire_i32(&args, w.collection);

@@ -149,7 +149,7 @@ static enum assay_code get_body(struct tx *tx, void *ctx, struct err *err)
 {
     struct get_work *w = ctx;
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_uuid(&args, w->id);
     TRY(tx_exec(tx, &receipt_get, &args, &rows, err));
     if (rows.n == 0)

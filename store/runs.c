@@ -42,8 +42,7 @@ enum assay_code store_run_start(struct store *s, const struct call *call, int32_
 }
 
 static const struct store_stmt run_finish = {
-    "run_finish",
-    "UPDATE runs SET finished_at = $3, ok = $4, stats = $5 WHERE collection_id = $1 AND id = $2", 5};
+    "run_finish", "UPDATE runs SET finished_at = $3, ok = $4, stats = $5 WHERE collection_id = $1 AND id = $2", 5};
 
 enum assay_code store_run_finish(struct store *s, const struct call *call, int32_t collection, const char *run, bool ok,
                                  struct str stats_json, struct err *err)

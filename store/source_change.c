@@ -11,7 +11,8 @@ static const struct store_stmt source_update = {
     10};
 static const struct store_stmt source_deadlines = {
     "source_deadlines",
-    "UPDATE documents d SET deadline = n.deadline, stale_recorded = d.stale_recorded AND coalesce(n.deadline <= $4, false)"
+    "UPDATE documents d SET deadline = n.deadline, stale_recorded = d.stale_recorded AND coalesce(n.deadline <= $4, "
+    "false)"
     "  FROM (SELECT id, modified_at + $3::bigint * interval '1 microsecond' AS deadline FROM documents"
     "         WHERE collection_id = $1 AND source_id = $2) n"
     " WHERE d.collection_id = $1 AND d.id = n.id AND d.deadline IS DISTINCT FROM n.deadline",

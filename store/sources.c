@@ -35,7 +35,7 @@ static const struct store_stmt source_find = {
 enum assay_code source_read(struct tx *tx, int32_t collection, struct str name, struct source_row *out, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, collection);
     wire_str(&args, name);
     TRY(tx_exec(tx, &source_find, &args, &rows, err));
@@ -116,7 +116,7 @@ enum assay_code store_source_get(struct store *s, const struct call *call, int32
                                  struct source_row *out, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, collection);
     wire_str(&args, name);
     TRY(store_query(s, call, &source_get, &args, &rows, err));
@@ -138,7 +138,7 @@ enum assay_code store_source_list(struct store *s, const struct call *call, int3
                                   size_t limit, struct source_row **out, size_t *n, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, collection);
     wire_str(&args, after);
     wire_i64(&args, (int64_t)limit);

@@ -7,13 +7,13 @@
 struct source_row {
     int32_t id;
     struct str name, owner, contact, licence, description; /* "" when not given, but name */
-    struct str max_age;      /* as given, ISO 8601; "" when documents do not age */
-    int64_t max_age_us;      /* CLOCK_NEVER when they do not */
-    double trust;            /* 0..1 */
+    struct str max_age;                                    /* as given, ISO 8601; "" when documents do not age */
+    int64_t max_age_us;                                    /* CLOCK_NEVER when they do not */
+    double trust;                                          /* 0..1 */
     bool active;
     struct str block_reason; /* "" when active */
     int64_t created_at_us, updated_at_us;
-    int64_t revision;        /* +1 with every change: the ETag */
+    int64_t revision;                         /* +1 with every change: the ETag */
     int64_t documents, chunks, active_chunks; /* counts; only store_source_get fills them */
 };
 struct source_new {
@@ -37,8 +37,8 @@ struct source_patch { /* has_x says whether x is to be set */
     double trust;
     int64_t if_revision; /* 0: any; otherwise ASSAY_PRECONDITION when it differs */
 };
-/* A new max_age moves the deadline of every document of the source, in the same transaction; what was held as `stale` and
- * is fresh again is released. */
+/* A new max_age moves the deadline of every document of the source, in the same transaction; what was held as `stale`
+ * and is fresh again is released. */
 enum assay_code store_source_patch(struct store *s, const struct call *call, int32_t collection, struct str name,
                                    const struct source_patch *in, struct source_row *out, struct store_commit *commit,
                                    struct err *err) MUST_USE;

@@ -30,7 +30,7 @@ struct sweep_work {
 static enum assay_code find_due(struct tx *tx, const struct sweep_work *s, struct ids *due, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, s->collection);
     wire_time(&args, s->now_us);
     wire_i64(&args, (int64_t)s->limit + 1);
@@ -46,7 +46,7 @@ static enum assay_code find_due(struct tx *tx, const struct sweep_work *s, struc
 static enum assay_code dry_run(struct tx *tx, const struct sweep_work *s, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     struct ids due;
     TRY(find_due(tx, s, &due, err));
     wire_i32(&args, s->collection);
@@ -95,7 +95,7 @@ enum assay_code store_next_deadline(struct store *s, const struct call *call, in
                                     struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, collection);
     TRY(store_query(s, call, &next_deadline, &args, &rows, err));
     struct row r = rows_at(&rows, 0, call->arena);

@@ -68,8 +68,9 @@ static enum assay_code commit(struct tx *tx, const char *name, struct err *err)
                        "The database went away while the change was being committed; whether it was is not known.");
     /* A server that fell silent during COMMIT leaves the same doubt. */
     if (code != ASSAY_OK && PQtransactionStatus(tx->conn->pg) == PQTRANS_ACTIVE)
-        return err_set(err, ASSAY_UNAVAILABLE, "commit-unknown",
-                       "The database did not answer while the change was being committed; whether it was is not known.");
+        return err_set(
+            err, ASSAY_UNAVAILABLE, "commit-unknown",
+            "The database did not answer while the change was being committed; whether it was is not known.");
     return code;
 }
 

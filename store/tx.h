@@ -3,15 +3,16 @@
  *
  * Why READ COMMITTED and not SERIALIZABLE. Every transaction that writes a collection takes the collection's advisory
  * lock first (store/writer.h), so writers of one collection are serial already, and in commit order; each of their
- * statements then sees everything that earlier writers committed, since READ COMMITTED takes its snapshot for each statement and
- * so after the lock was granted. SERIALIZABLE would take the snapshot before the wait for the lock and fail every
- * writer that had to wait, and would make bulk loads pay for predicate locks. Readers are single statements, or read only rows
- * that never change (the change log).
+ * statements then sees everything that earlier writers committed, since READ COMMITTED takes its snapshot for each
+ * statement and so after the lock was granted. SERIALIZABLE would take the snapshot before the wait for the lock and
+ * fail every writer that had to wait, and would make bulk loads pay for predicate locks. Readers are single statements,
+ * or read only rows that never change (the change log).
  *
  * Retries. A body that gets ASSAY_RETRY (serialisation failure or deadlock) is rolled back, the arena returns to where
- * it was, and the body runs again after a jittered pause, at most STORE_ATTEMPTS times, then ASSAY_UNAVAILABLE "contention". So a body
- * touches nothing but the database, the arena and its own context, which it sets up afresh each time. A connection that
- * is lost during COMMIT leaves the outcome unknown: ASSAY_UNAVAILABLE "commit-unknown", never retried.
+ * it was, and the body runs again after a jittered pause, at most STORE_ATTEMPTS times, then ASSAY_UNAVAILABLE
+ * "contention". So a body touches nothing but the database, the arena and its own context, which it sets up afresh each
+ * time. A connection that is lost during COMMIT leaves the outcome unknown: ASSAY_UNAVAILABLE "commit-unknown", never
+ * retried.
  */
 #ifndef ASSAY_STORE_TX_H
 #define ASSAY_STORE_TX_H

@@ -5,9 +5,10 @@
 #include "base/clock.h"
 #include "store/stmts.h"
 
-/* The first key of the two-key advisory lock: "ASSA" as a number, so that other users of the database do not collide. */
-static const struct store_stmt writer_lock = {
-    "writer_lock", "SELECT pg_advisory_xact_lock(1095979841, $1::integer)", 1};
+/* The first key of the two-key advisory lock: "ASSA" as a number, so that other users of the database do not collide.
+ */
+static const struct store_stmt writer_lock = {"writer_lock", "SELECT pg_advisory_xact_lock(1095979841, $1::integer)",
+                                              1};
 
 static const struct store_stmt writer_head = {
     "writer_head",
@@ -18,7 +19,7 @@ static const struct store_stmt writer_head = {
 enum assay_code writer_begin(struct tx *tx, int32_t collection, struct writer *w, struct err *err)
 {
     struct buf args = {0};
-    struct rows rows;
+    struct rows rows = {0};
     wire_i32(&args, collection);
     TRY(tx_exec(tx, &writer_lock, &args, NULL, err));
     wire_i32(&args, collection);
@@ -207,5 +208,5 @@ enum assay_code tx_audit(struct tx *tx, int32_t collection, int64_t now_us, cons
     return tx_exec(tx, &audit_insert, &args, NULL, err);
 }
 
-const struct store_stmt *const store_writer_stmts[] = {
-    &writer_lock, &writer_head, &changes_copy, &commit_insert, &writer_move, &audit_insert, NULL};
+const struct store_stmt *const store_writer_stmts[] = {&writer_lock, &writer_head,  &changes_copy, &commit_insert,
+                                                       &writer_move, &audit_insert, NULL};

@@ -1,8 +1,8 @@
 /*
  * Internal to store/: a transaction that writes a collection.
  *
- * writer_begin takes the collection's advisory lock, which is the first lock of every such transaction (so writers never
- * deadlock with each other), and reads the counters. The body then does its work, noting changes in order.
+ * writer_begin takes the collection's advisory lock, which is the first lock of every such transaction (so writers
+ * never deadlock with each other), and reads the counters. The body then does its work, noting changes in order.
  * writer_commit numbers them from the collection's head, stores them and the commit, and moves the head.
  */
 #ifndef ASSAY_STORE_WRITER_H

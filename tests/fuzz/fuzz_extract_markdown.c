@@ -1,5 +1,6 @@
 /*
- * Any bytes as markdown: extraction refuses them or gives blocks of valid UTF-8, none of them empty, that chunk properly.
+ * Any bytes as markdown: extraction refuses them or gives blocks of valid UTF-8, none of them empty, that chunk
+ * properly.
  */
 #include "ingest/extract.h"
 #include "tests/unit/chunk_invariants.h"

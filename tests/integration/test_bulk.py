@@ -74,7 +74,8 @@ def test_last_line_needs_no_newline_and_an_empty_body_is_an_empty_report(api, co
 
 
 def test_same_document_twice_in_one_body_ends_as_the_later_one(api, collection):
-    api.bulk([line(1, collection), line(1, collection, text="The later line of the two is what stays in the end.")])
+    api.bulk([line(1, collection), line(1, collection, text="The later line of the two is what stays in the end.")],
+             "?wait=indexed")
     hits = api.search(collection, "the later line of the two stays", k=10)["hits"]
     assert [hit["document"] for hit in hits] == ["b0001"] and "later line" in hits[0]["text"]
 

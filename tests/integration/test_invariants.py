@@ -214,4 +214,4 @@ def test_invariant_4_every_hit_leads_back_to_its_source_and_forward_to_its_recei
         receipt = api.get(f"/lineage/receipts/{reply['receipt']}").json()
         for hit in receipt["hits"]:
             version = api.get(f"/documents/{hit['document']}/versions/{hit['version']}?collection={collection}").json()
-            assert version["bytes_hash"] == hit["bytes_sha256"]
+            assert version["bytes_hash"] == hit["bytes_hash"]

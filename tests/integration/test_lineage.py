@@ -63,6 +63,7 @@ def test_depth_limits_the_walk(api, served):
 
 def test_marquez_path_answers_the_same_graph(api, served):
     _, reply = served
+    api.get(f"/lineage/receipts/{reply['receipt']}")  # it is stored by then, and in both graphs
     node = reply["hits"][0]["provenance"]["node_id"]
     ours = api.lineage(node)
     theirs = api.get("/api/v1/lineage", params={"nodeId": node}).json()

@@ -17,14 +17,14 @@ def test_quality_report_adds_up(api, collection):
     hold = api.post("/quarantine", {"collection": collection, "document": "d0"}, 201).json()["held"]
     report = api.get(f"/quality?collection={collection}").json()
     chunks = report["chunks"]
-    sources = {s["name"]: s for s in report["sources"]}
+    sources = {s["source"]: s for s in report["sources"]}
     assert set(sources) == {"src", "old"}
-    assert sources["old"]["chunks"]["usable"] == 0 and sources["old"]["usable_ratio"]["chunks"] == 0
+    assert sources["old"]["usable_ratio"] == {"chunks": 0, "bytes": 0}
     assert sources["old"]["tier"] == "low"
     assert sources["src"]["chunks"]["quarantined"] == hold
     total = chunks["active"] + chunks["quarantined"] + chunks["pending"]
-    assert report["usable_ratio"]["chunks"] == pytest.approx(chunks["usable"] / total)
-    assert chunks["usable"] == sources["src"]["chunks"]["active"] > 0
+    usable = sources["src"]["chunks"]["active"]
+    assert report["usable_ratio"]["chunks"] == pytest.approx(usable / total) and usable > 0
     parts = {p["name"]: p for p in report["parts"]}
     assert set(parts) == {"lineage_coverage", "validation_pass_rate", "freshness_rate", "bias_safety", "uniqueness"}
     assert parts["bias_safety"]["measured"] is False and parts["bias_safety"]["value"] is None
@@ -35,7 +35,7 @@ def test_quality_report_adds_up(api, collection):
     measured = [p for p in report["parts"] if p["measured"]]
     mean = sum(p["value"] * p["weight"] for p in measured) / sum(p["weight"] for p in measured)
     assert report["quality_index"] == pytest.approx(mean)
-    assert report["documents"] == 4
+    assert {s["source"]: s["documents"] for s in report["sources"]} == {"src": 3, "old": 1}
     api.problem("GET", "/quality?collection=nowhere", 404, "unknown-collection")
 
 

@@ -30,8 +30,8 @@ static inline bool only_white_space(struct str text, size_t from, size_t to)
 }
 
 /* Spans lie on code points, go forward, leave no text out, and weigh what they should. */
-static inline void check_spans(const struct canonical *doc, const struct chunk_params *p, const struct chunk_span *spans,
-                               size_t n)
+static inline void check_spans(const struct canonical *doc, const struct chunk_params *p,
+                               const struct chunk_span *spans, size_t n)
 {
     size_t covered = 0;
     for (size_t i = 0; i < n; i++) {

@@ -191,11 +191,13 @@ static void test_document__key_comes_from_the_uri(void **state)
 static void test_document__request_hash_covers_content_and_nothing_that_may_change_freely(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(take(f, "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"metadata\":{\"x\":1,\"y\":2}}"), ASSAY_OK);
-    struct digest first = f->received.request_hash;
-    assert_int_equal(take(f, "{\"metadata\":{\"y\":2,\"x\":1},\"id\":\"a\",\"content_base64\":\"dA==\",\"source\":\"other\","
-                             "\"acl\":[\"g\"],\"modified_at\":\"2020-01-01T00:00:00Z\",\"media_type\":\"text/plain\"}"),
+    assert_int_equal(take(f, "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"metadata\":{\"x\":1,\"y\":2}}"),
                      ASSAY_OK);
+    struct digest first = f->received.request_hash;
+    assert_int_equal(
+        take(f, "{\"metadata\":{\"y\":2,\"x\":1},\"id\":\"a\",\"content_base64\":\"dA==\",\"source\":\"other\","
+                "\"acl\":[\"g\"],\"modified_at\":\"2020-01-01T00:00:00Z\",\"media_type\":\"text/plain\"}"),
+        ASSAY_OK);
     assert_true(digest_eq(&first, &f->received.request_hash));
     static const char *const others[] = {
         "{\"source\":\"s\",\"id\":\"b\",\"text\":\"t\",\"metadata\":{\"x\":1,\"y\":2}}",
@@ -203,7 +205,8 @@ static void test_document__request_hash_covers_content_and_nothing_that_may_chan
         "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"metadata\":{\"x\":1}}",
         "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"metadata\":{\"x\":1,\"y\":2},\"title\":\"T\"}",
         "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"metadata\":{\"x\":1,\"y\":2},\"uri\":\"T\"}",
-        "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"metadata\":{\"x\":1,\"y\":2},\"media_type\":\"text/markdown\"}",
+        "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"metadata\":{\"x\":1,\"y\":2},\"media_type\":\"text/"
+        "markdown\"}",
         "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"metadata\":{\"x\":1,\"y\":2},\"group\":\"T\"}",
         "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"metadata\":{\"x\":1,\"y\":2},\"language\":\"de\"}",
     };
@@ -288,8 +291,8 @@ int main(void)
         cmocka_unit_test(test_ndjson__stops_past_the_limit_and_tells_of_a_lost_client),
         cmocka_unit_test_setup_teardown(test_document__refuses_each_mistake_where_it_is, setup, teardown),
         cmocka_unit_test_setup_teardown(test_document__key_comes_from_the_uri, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_document__request_hash_covers_content_and_nothing_that_may_change_freely, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(test_document__request_hash_covers_content_and_nothing_that_may_change_freely,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_document__client_vectors_are_required_and_checked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_digest_map__gives_the_first_value, setup, teardown),
         cmocka_unit_test_setup_teardown(test_spool__keeps_whole_uploads_only, setup, teardown),

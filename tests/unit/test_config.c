@@ -10,7 +10,8 @@
 
 #include "server/config.h"
 
-static enum assay_code load(struct arena *a, const char *file, const char *const *env, struct config *c, struct err *err)
+static enum assay_code load(struct arena *a, const char *file, const char *const *env, struct config *c,
+                            struct err *err)
 {
     char *copy[16] = {NULL};
     for (size_t i = 0; env && env[i]; i++)

@@ -57,7 +57,8 @@ static void test_embedder_spec__fills_in_defaults(void **state)
     assert_int_equal(f->spec.kind, EMBEDDER_BUILTIN);
     assert_int_equal(f->spec.dim, 384);
     assert_true(str_eqc(f->canonical, "{\"dim\":384,\"kind\":\"builtin\"}"));
-    assert_int_equal(parse(f, "{\"kind\":\"openai\",\"base_url\":\"http://h:1/v1/\",\"model\":\"m\",\"dim\":8}"), ASSAY_OK);
+    assert_int_equal(parse(f, "{\"kind\":\"openai\",\"base_url\":\"http://h:1/v1/\",\"model\":\"m\",\"dim\":8}"),
+                     ASSAY_OK);
     assert_int_equal(f->spec.batch_size, 32);
     assert_true(str_eqc(f->spec.base_url, "http://h:1/v1"));
 }
@@ -65,10 +66,11 @@ static void test_embedder_spec__fills_in_defaults(void **state)
 static void test_embedder_spec__canonical_text_reads_back_the_same(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(parse(f, "{\"model\":\"m\",\"kind\":\"openai\",\"dim\":8,\"base_url\":\"https://h\",\"key_name\":\"k\","
-                              "\"query_prefix\":\"q: \",\"document_prefix\":\"d: \",\"batch_size\":4,\"timeout_ms\":500,"
-                              "\"retries\":0}"),
-                     ASSAY_OK);
+    assert_int_equal(
+        parse(f, "{\"model\":\"m\",\"kind\":\"openai\",\"dim\":8,\"base_url\":\"https://h\",\"key_name\":\"k\","
+                 "\"query_prefix\":\"q: \",\"document_prefix\":\"d: \",\"batch_size\":4,\"timeout_ms\":500,"
+                 "\"retries\":0}"),
+        ASSAY_OK);
     struct str first = f->canonical;
     assert_int_equal(parse(f, str_cstr(f->arena, first)), ASSAY_OK);
     assert_true(str_eq(first, f->canonical));
@@ -96,18 +98,20 @@ static void test_embedder_spec__refuses_what_is_not_its_kinds(void **state)
 static void test_embedder_spec__refuses_urls_that_must_not_be_called(void **state)
 {
     struct fixture *f = *state;
-    static const char *const bad[] = {"file:///etc/passwd", "http://user:pw@host/v1", "ftp://host/v1/x", "https:///v1/xx",
-                                      "http://h/v1?x=1",    "http://h/v1#frag",        "http://h /v1",    "http://h\\\\@x/v1"};
+    static const char *const bad[] = {"file:///etc/passwd", "http://user:pw@host/v1", "ftp://host/v1/x",
+                                      "https:///v1/xx",     "http://h/v1?x=1",        "http://h/v1#frag",
+                                      "http://h /v1",       "http://h\\\\@x/v1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_refused(f,
-                       arena_printf(f->arena, "{\"kind\":\"openai\",\"dim\":8,\"model\":\"m\",\"base_url\":\"%s\"}", bad[i]),
-                       "/embedder/base_url");
+        assert_refused(
+            f, arena_printf(f->arena, "{\"kind\":\"openai\",\"dim\":8,\"model\":\"m\",\"base_url\":\"%s\"}", bad[i]),
+            "/embedder/base_url");
 }
 
 static void test_embedder_spec__refuses_key_names_that_are_no_names(void **state)
 {
     struct fixture *f = *state;
-    assert_refused(f, "{\"kind\":\"openai\",\"dim\":8,\"model\":\"m\",\"base_url\":\"http://h/v1\",\"key_name\":\"a b\"}",
+    assert_refused(f,
+                   "{\"kind\":\"openai\",\"dim\":8,\"model\":\"m\",\"base_url\":\"http://h/v1\",\"key_name\":\"a b\"}",
                    "/embedder/key_name");
 }
 

@@ -22,7 +22,8 @@
 
 enum { DIM = 3, ANSWERS_MAX = 8 };
 
-/* One scripted answer. body NULL: a right one, made of the request (embedding i is {len, index, 1}), last text first. */
+/* One scripted answer. body NULL: a right one, made of the request (embedding i is {len, index, 1}), last text first.
+ */
 struct answer {
     int status;
     const char *headers, *body;
@@ -46,8 +47,8 @@ static void answer_right(const char *request_body, char *out, size_t size)
     for (size_t k = n; k > 0; k--) {
         size_t i = k - 1;
         int len = (int)json_string_length(json_array_get(input, i));
-        json_array_append_new(data, json_pack("{s:i,s:s,s:[i,i,i]}", "index", (int)i, "object", "embedding", "embedding",
-                                              len, (int)i, 1));
+        json_array_append_new(data, json_pack("{s:i,s:s,s:[i,i,i]}", "index", (int)i, "object", "embedding",
+                                              "embedding", len, (int)i, 1));
     }
     json_t *reply = json_pack("{s:s,s:o,s:s}", "object", "list", "data", data, "model", "m");
     char *text = json_dumps(reply, JSON_COMPACT);
@@ -172,8 +173,8 @@ static void test_embeddings__batches_sorts_and_prefixes(void **state)
     start(f, script, 2);
     assert_int_equal(embeddings_get(f->out, &f->call, &f->ep, texts, 3, out, &f->calls, &f->err), ASSAY_OK);
     stop(f);
-    assert_int_equal(f->calls, 2); /* 2 + 1 */
-    assert_true(out[0] == 4 && out[1] == 0);       /* "d: a" */
+    assert_int_equal(f->calls, 2);                   /* 2 + 1 */
+    assert_true(out[0] == 4 && out[1] == 0);         /* "d: a" */
     assert_true(out[DIM] == 5 && out[DIM + 1] == 1); /* "d: bb", second of its batch, though sent first */
     assert_true(out[2 * DIM] == 6 && out[2 * DIM + 1] == 0);
     assert_non_null(strstr(f->server.seen[0], "POST /v1/embeddings "));
@@ -208,7 +209,8 @@ static void test_embeddings__tries_again_what_may_pass(void **state)
 static void test_embeddings__gives_up_after_its_retries(void **state)
 {
     struct fixture *f = *state;
-    static const struct answer script[] = {{.status = 500, .body = ""}, {.status = 503, .body = ""}, {.status = 502, .body = ""}};
+    static const struct answer script[] = {
+        {.status = 500, .body = ""}, {.status = 503, .body = ""}, {.status = 502, .body = ""}};
     float out[DIM];
     start(f, script, 3);
     assert_int_equal(embeddings_get(f->out, &f->call, &f->ep, texts, 1, out, &f->calls, &f->err), ASSAY_UNAVAILABLE);
@@ -298,7 +300,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_embeddings__tries_again_what_may_pass, setup, teardown),
         cmocka_unit_test_setup_teardown(test_embeddings__gives_up_after_its_retries, setup, teardown),
         cmocka_unit_test_setup_teardown(test_embeddings__does_not_wait_past_the_deadline, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_embeddings__does_not_repeat_a_refusal_nor_follow_redirects, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_embeddings__does_not_repeat_a_refusal_nor_follow_redirects, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_embeddings__refuses_answers_that_cannot_be_used, setup, teardown),
         cmocka_unit_test_setup_teardown(test_endpoint_key__needs_a_private_file, setup, teardown),
     };

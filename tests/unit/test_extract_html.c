@@ -45,7 +45,8 @@ static void test_extract_html__gives_the_text_a_reader_sees(void **state)
         {"<table><tr><td>a<table><tr><td>b</table><td>c</table>", "a\nb\nc"},
         {"2<sup>31</sup> and x<sup>2</sup>", "2^31 and x2"},
         {"<div class='note'><h3>Note</h3><p>Mind it.</p></div>", "Note: Mind it."},
-        {"&lt;a&gt; &amp;&eacute;&#x20AC;&copy2024 &nosuch; &nGt; R&D", "<a> &\u00e9\u20ac\u00a92024 &nosuch; \u226b\u20d2 R&D"},
+        {"&lt;a&gt; &amp;&eacute;&#x20AC;&copy2024 &nosuch; &thetasym; R&D",
+         "<a> &\u00e9\u20ac\u00a92024 &nosuch; \u03d1 R&D"},
         {"&#0;&#xD800;&#99999999;&#150;", "\ufffd\ufffd\ufffd\u2013"},
         {"a < b <3 <!-- c > --> d<!doctype x><?p?>e", "a < b <3 de"},
         {"x<!--> y -->z", "x y -->z"},
@@ -67,18 +68,37 @@ static void test_extract_html__drops_what_is_not_content(void **state)
 {
     (void)state;
     static const char *const pages[] = {
-        "<script>var a='<p>NO'</script>keep", "<style>NO</style>keep", "<noscript>NO</noscript>keep",
-        "<nav>NO</nav><p>keep", "<header>NO</header>keep<footer>NO</footer>", "<aside>NO</aside><p>keep",
-        "<p hidden>NO</p>keep", "<div aria-hidden=true>NO<p>NO</div>keep", "<p style='color:red; display : none'>NO</p>keep",
-        "<span style='visibility:hidden'>NO</span>keep", "<template>NO</template>keep", "<div role=navigation>NO</div>keep",
-        "<div class='navheader'>NO</div>keep", "<ul class='x breadcrumb'><li>NO</ul>keep", "<div class=toc>NO</div>keep",
-        "<div class=site-footer>NO</div>keep", "<div id=sidebar>NO</div>keep", "<select><option>NO</select>keep",
-        "<button>NO<p>NO</button>keep", "<textarea><p>NO</textarea>keep", "<svg><title>NO</title><text>NO</svg>keep",
-        "<nav>NO</nav><main>keep</main><p>NO", "<p>NO</p><article>keep keep keep keep</article>",
+        "<script>var a='<p>NO'</script>keep",
+        "<style>NO</style>keep",
+        "<noscript>NO</noscript>keep",
+        "<nav>NO</nav><p>keep",
+        "<header>NO</header>keep<footer>NO</footer>",
+        "<aside>NO</aside><p>keep",
+        "<p hidden>NO</p>keep",
+        "<div aria-hidden=true>NO<p>NO</div>keep",
+        "<p style='color:red; display : none'>NO</p>keep",
+        "<span style='visibility:hidden'>NO</span>keep",
+        "<template>NO</template>keep",
+        "<div role=navigation>NO</div>keep",
+        "<div class='navheader'>NO</div>keep",
+        "<ul class='x breadcrumb'><li>NO</ul>keep",
+        "<div class=toc>NO</div>keep",
+        "<div class=site-footer>NO</div>keep",
+        "<div id=sidebar>NO</div>keep",
+        "<select><option>NO</select>keep",
+        "<button>NO<p>NO</button>keep",
+        "<textarea><p>NO</textarea>keep",
+        "<svg><title>NO</title><text>NO</svg>keep",
+        "<nav>NO</nav><main>keep</main><p>NO",
+        "<p>NO</p><article>keep keep keep keep</article>",
         "<ul><li><a href=1>NO</a><li><a href=2>NO</a><li><a href=3>NO</a><li><a href=4>NO</a></ul>keep",
         "<div><a href=1>NO</a> <a href=2>NO</a> <a href=3>NO</a> <a href=4>NO</a></div>keep",
-        "<h1>keep</h1><p>keep</p><h2>NO</h2><nav>NO</nav><h2>keep</h2>keep", "<form><input><label>NO</label></form>keep",
-        "<iframe><p>NO</iframe>keep", "<!-- NO --><p>keep", "<![CDATA[NO]]>keep", "<head><meta name=NO></head>keep",
+        "<h1>keep</h1><p>keep</p><h2>NO</h2><nav>NO</nav><h2>keep</h2>keep",
+        "<form><input><label>NO</label></form>keep",
+        "<iframe><p>NO</iframe>keep",
+        "<!-- NO --><p>keep",
+        "<![CDATA[NO]]>keep",
+        "<head><meta name=NO></head>keep",
         "<div style=display:none><div>NO</div>NO</div>keep"};
     struct arena *a = arena_new(4096);
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
@@ -93,10 +113,17 @@ static void test_extract_html__keeps_what_only_looks_like_boilerplate(void **sta
 {
     (void)state;
     static const char *const pages[] = {
-        "<div class='has-sidebar with-toc'>keep</div>", "<div class=navy>keep</div>", "<h2 id=menu>keep</h2>",
-        "<section id=navigation>keep</section>", "<div class=footnotes>keep</div>", "<body class=nav>keep",
-        "<body style='visibility:hidden'>keep", "<article><header>keep</header></article>", "<nav>keep</nav>",
-        "<form><p>keep</form>", "<div class=toc><a href=1>keep</a></div>",
+        "<div class='has-sidebar with-toc'>keep</div>",
+        "<div class=navy>keep</div>",
+        "<h2 id=menu>keep</h2>",
+        "<section id=navigation>keep</section>",
+        "<div class=footnotes>keep</div>",
+        "<body class=nav>keep",
+        "<body style='visibility:hidden'>keep",
+        "<article><header>keep</header></article>",
+        "<nav>keep</nav>",
+        "<form><p>keep</form>",
+        "<div class=toc><a href=1>keep</a></div>",
         "<p>See <a href=1>a</a>, <a href=2>b</a>, <a href=3>c</a>, <a href=4>keep</a></p>"};
     struct arena *a = arena_new(4096);
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
@@ -132,9 +159,9 @@ static void test_extract_html__keeps_kinds_levels_and_depths(void **state)
     static const struct {
         enum block_kind kind;
         int level, depth;
-    } want[] = {{BLOCK_HEADING, 1, 0},   {BLOCK_PARAGRAPH, 0, 0}, {BLOCK_HEADING, 3, 0},   {BLOCK_LIST_ITEM, 0, 0},
-                {BLOCK_CODE, 0, 0},      {BLOCK_TABLE_ROW, 0, 0}, {BLOCK_TERM, 0, 1},      {BLOCK_PARAGRAPH, 0, 1},
-                {BLOCK_TERM, 0, 2},      {BLOCK_PARAGRAPH, 0, 2}, {BLOCK_PARAGRAPH, 0, 0}};
+    } want[] = {{BLOCK_HEADING, 1, 0}, {BLOCK_PARAGRAPH, 0, 0}, {BLOCK_HEADING, 3, 0},  {BLOCK_LIST_ITEM, 0, 0},
+                {BLOCK_CODE, 0, 0},    {BLOCK_TABLE_ROW, 0, 0}, {BLOCK_TERM, 0, 1},     {BLOCK_PARAGRAPH, 0, 1},
+                {BLOCK_TERM, 0, 2},    {BLOCK_PARAGRAPH, 0, 2}, {BLOCK_PARAGRAPH, 0, 0}};
     assert_int_equal(ex.n_blocks, sizeof want / sizeof *want);
     for (size_t i = 0; i < ex.n_blocks; i++) {
         assert_int_equal(ex.blocks[i].kind, want[i].kind);

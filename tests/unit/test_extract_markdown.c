@@ -91,8 +91,9 @@ static void test_extract_markdown__refuses_what_is_not_utf8_or_too_large(void **
 static void test_markdown_guard__leaves_honest_text_alone(void **state)
 {
     (void)state;
-    static const char *const honest[] = {"# a\n\n- b\n  - c\n> > d\n\n***\n", "----------------------------------------\n",
-                                         "* * *\n\n\n\nx [a](b) \r\n1. y", ""};
+    static const char *const honest[] = {"# a\n\n- b\n  - c\n> > d\n\n***\n",
+                                         "----------------------------------------\n", "* * *\n\n\n\nx [a](b) \r\n1. y",
+                                         ""};
     for (size_t i = 0; i < sizeof honest / sizeof *honest; i++) {
         struct buf out = {0};
         markdown_guard(str_of(honest[i]), &out);

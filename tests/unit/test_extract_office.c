@@ -9,7 +9,6 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <stdlib.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "ingest/canonical.h"
@@ -20,8 +19,7 @@
 #define P(text) "<w:p><w:r><w:t>" text "</w:t></w:r></w:p>"
 #define STYLED(style, text) "<w:p><w:pPr><w:pStyle w:val='" style "'/></w:pPr><w:r><w:t>" text "</w:t></w:r></w:p>"
 #define DOCX(body) "<?xml version='1.0'?><w:document " W "><w:body>" body "</w:body></w:document>"
-#define ODT(body)                                                                                                      \
-    "<?xml version='1.0'?><o:d xmlns:o='o' xmlns:text='t' xmlns:table='b' xmlns:office='f'>" body "</o:d>"
+#define ODT(body) "<?xml version='1.0'?><o:d xmlns:o='o' xmlns:text='t' xmlns:table='b' xmlns:office='f'>" body "</o:d>"
 
 struct member {
     const char *name;
@@ -57,14 +55,17 @@ static void test_extract_office__reads_docx(void **state)
     (void)state;
     static const char styles[] =
         "<w:styles " W "><w:style w:styleId='berschrift2'><w:name w:val='heading 2'/></w:style>"
-        "<w:style w:styleId='T'><w:name w:val='Title'/></w:style><w:style w:styleId='V1'><w:name w:val='toc 1'/></w:style>"
+        "<w:style w:styleId='T'><w:name w:val='Title'/></w:style><w:style w:styleId='V1'><w:name w:val='toc "
+        "1'/></w:style>"
         "<w:style w:styleId='O'><w:name w:val='Mine'/><w:pPr><w:outlineLvl w:val='2'/></w:pPr></w:style></w:styles>";
     static const char body[] = DOCX(
-        STYLED("T", "The Title") STYLED("V1", "Contents 3") STYLED("berschrift2", "Head") P("Hello <![CDATA[wor]]>ld &amp; all")
-            STYLED("O", "Outline") "<w:p><w:pPr><w:numPr/></w:pPr><w:r><w:t>item</w:t></w:r></w:p>"
-            "<w:p><w:del><w:r><w:delText>gone</w:delText><w:t>gone</w:t></w:r></w:del><w:r><w:t>a</w:t><w:br/><w:t>b</w:t></w:r></w:p>"
-            "<w:tbl><w:tr><w:tc>" P("1") P("2") "</w:tc><w:tc>" P("3") "</w:tc></w:tr><w:tr><w:tc>" P("4") "</w:tc></w:tr></w:tbl>"
-            P("end"));
+        STYLED("T", "The Title") STYLED("V1", "Contents 3") STYLED("berschrift2", "Head")
+            P("Hello <![CDATA[wor]]>ld &amp; all")
+                STYLED("O", "Outline") "<w:p><w:pPr><w:numPr/></w:pPr><w:r><w:t>item</w:t></w:r></w:p>"
+                                       "<w:p><w:del><w:r><w:delText>gone</w:delText><w:t>gone</w:t></w:r></"
+                                       "w:del><w:r><w:t>a</w:t><w:br/><w:t>b</w:t></w:r></w:p>"
+                                       "<w:tbl><w:tr><w:tc>" P("1") P("2") "</w:tc><w:tc>" P(
+                                           "3") "</w:tc></w:tr><w:tr><w:tc>" P("4") "</w:tc></w:tr></w:tbl>" P("end"));
     static const char core[] = "<cp xmlns:dc='d'><dc:title>Core title</dc:title><dc:creator>me</dc:creator></cp>";
     const struct member members[] = {{"word/document.xml", STR_LIT(body)},
                                      {"word/styles.xml", STR_LIT(styles)},
@@ -75,9 +76,9 @@ static void test_extract_office__reads_docx(void **state)
     struct canonical doc;
     assert_int_equal(extract(a, MEDIA_DOCX, zip(a, members, 4), &ex, NULL), ASSAY_OK);
     assert_int_equal(canonicalise(a, &ex, &doc, NULL), ASSAY_OK);
-    printf("%.*s\n", STR_FMT(doc.text));
     assert_true(str_eqc(ex.title, "Core title"));
-    assert_true(str_eqc(doc.text, "The Title\n\nHead\n\nHello world & all\n\nOutline\n\nitem\n\na\nb\n\n1\n2 | 3\n4\n\nend"));
+    assert_true(
+        str_eqc(doc.text, "The Title\n\nHead\n\nHello world & all\n\nOutline\n\nitem\n\na\nb\n\n1\n2 | 3\n4\n\nend"));
     assert_int_equal(doc.blocks[1].kind, BLOCK_HEADING);
     assert_int_equal(doc.blocks[1].level, 2);
     assert_int_equal(doc.blocks[3].level, 3);
@@ -92,8 +93,10 @@ static void test_extract_office__reads_odt(void **state)
     (void)state;
     static const char content[] = ODT(
         "<text:tracked-changes><text:p>gone</text:p></text:tracked-changes><text:h text:outline-level='2'>Head</text:h>"
-        "<text:p>a<text:s text:c='3'/>b<text:line-break/>c<office:annotation><text:p>gone</text:p></office:annotation>d</text:p>"
-        "<text:list><text:list-item><text:p>i</text:p></text:list-item><text:list-item><text:p>j</text:p></text:list-item>"
+        "<text:p>a<text:s "
+        "text:c='3'/>b<text:line-break/>c<office:annotation><text:p>gone</text:p></office:annotation>d</text:p>"
+        "<text:list><text:list-item><text:p>i</text:p></text:list-item><text:list-item><text:p>j</text:p></"
+        "text:list-item>"
         "</text:list><table:table><table:table-row><table:table-cell><text:p>1</text:p></table:table-cell>"
         "<table:table-cell><text:p>2</text:p></table:table-cell></table:table-row></table:table>"
         "<text:table-of-content><text:p>gone</text:p></text:table-of-content><text:p>end</text:p>");

@@ -37,7 +37,7 @@ static void test_extract_text__refuses_what_is_not_utf8(void **state)
     struct arena *a = arena_new(4096);
     struct extracted ex;
     struct err err = {0};
-    static const struct str bad[] = {STR_LIT("caf\xe9"), STR_LIT("\xff\xfeh\0i\0"), STR_LIT("\xed\xa0\x80")};
+    const struct str bad[] = {STR_LIT("caf\xe9"), STR_LIT("\xff\xfeh\0i\0"), STR_LIT("\xed\xa0\x80")};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(extract_text(a, bad[i], &ex, &err), ASSAY_UNPROCESSABLE);
         assert_string_equal(err_slug(&err), "not-utf8");

@@ -49,7 +49,8 @@ static void test_lexical__a_query_of_stop_words_alone_still_finds(void **state)
     struct fixture f;
     fixture_open(&f, EMBEDDER_BUILTIN, 64, 0);
     fill(&f);
-    struct vindex_query q = text_query(VINDEX_LEXICAL, "the", 10), mixed = text_query(VINDEX_LEXICAL, "the trigger", 10);
+    struct vindex_query q = text_query(VINDEX_LEXICAL, "the", 10),
+                        mixed = text_query(VINDEX_LEXICAL, "the trigger", 10);
     assert_int_equal(count_hits(&f, &q), 1);
     assert_int_equal(count_hits(&f, &mixed), 1);
     fixture_close(&f);

@@ -68,7 +68,8 @@ static void test_request_parse_query__refuses_bad_text_and_too_many(void **state
 struct thing {
     struct str name;
 };
-static const struct json_field thing_fields[] = {JSON_FIELD(struct thing, name, JSON_FIELD_STR, .max = 10), JSON_FIELDS_END};
+static const struct json_field thing_fields[] = {JSON_FIELD(struct thing, name, JSON_FIELD_STR, .max = 10),
+                                                 JSON_FIELDS_END};
 
 static void test_request_json__empty_body_is_an_empty_object(void **state)
 {
@@ -120,9 +121,17 @@ static void test_request_if_match__takes_one_strong_tag(void **state)
         const char *header;
         enum assay_code code;
         int64_t revision;
-    } rows[] = {{NULL, ASSAY_OK, 0},      {"*", ASSAY_OK, 0},           {"\"7\"", ASSAY_OK, 7},       {"7", ASSAY_INVALID, 0},
-                {"W/\"7\"", ASSAY_INVALID, 0}, {"\"7\", \"8\"", ASSAY_INVALID, 0}, {"\"\"", ASSAY_INVALID, 0}, {"\"-1\"", ASSAY_INVALID, 0},
-                {"\"0\"", ASSAY_INVALID, 0},   {"\"", ASSAY_INVALID, 0},     {"\"99999999999999999999\"", ASSAY_INVALID, 0}};
+    } rows[] = {{NULL, ASSAY_OK, 0},
+                {"*", ASSAY_OK, 0},
+                {"\"7\"", ASSAY_OK, 7},
+                {"7", ASSAY_INVALID, 0},
+                {"W/\"7\"", ASSAY_INVALID, 0},
+                {"\"7\", \"8\"", ASSAY_INVALID, 0},
+                {"\"\"", ASSAY_INVALID, 0},
+                {"\"-1\"", ASSAY_INVALID, 0},
+                {"\"0\"", ASSAY_INVALID, 0},
+                {"\"", ASSAY_INVALID, 0},
+                {"\"99999999999999999999\"", ASSAY_INVALID, 0}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct request req = request_of("x");
         struct err err = {0};
@@ -151,7 +160,9 @@ static void test_request_trace__keeps_the_trace_and_makes_a_span(void **state)
 static void test_request_trace__ignores_what_is_not_valid(void **state)
 {
     (void)state;
-    const char *const bad[] = {"", "00", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
+    const char *const bad[] = {"",
+                               "00",
+                               "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
                                "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
                                "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
                                "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",

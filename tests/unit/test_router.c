@@ -83,8 +83,19 @@ static void test_router_match__refuses_bad_escapes(void **state)
 static void test_router_match__unknown_paths_are_404(void **state)
 {
     (void)state;
-    const char *const paths[] = {"", "/", "*", "search", "//search", "/search/", "/Search", "/documents/", "/documents//versions",
-                                 "/sources/a/b/c", "/healthz/x", "/..", "/documents/a/versions/b/c"};
+    const char *const paths[] = {"",
+                                 "/",
+                                 "*",
+                                 "search",
+                                 "//search",
+                                 "/search/",
+                                 "/Search",
+                                 "/documents/",
+                                 "/documents//versions",
+                                 "/sources/a/b/c",
+                                 "/healthz/x",
+                                 "/..",
+                                 "/documents/a/versions/b/c"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         if (match("GET", paths[i]).code != ASSAY_NOT_FOUND)
             fail_msg("%s was found", paths[i]);

@@ -37,7 +37,8 @@ static void test_store_documents_put__rejects_an_unknown_source_alone(void **sta
 {
     FIXTURE;
     add_source(f, "s", "");
-    struct document_put d[] = {doc(f, "a", "s", "text a"), doc(f, "b", "nowhere", "text b"), doc(f, "c", "s", "text c")};
+    struct document_put d[] = {doc(f, "a", "s", "text a"), doc(f, "b", "nowhere", "text b"),
+                               doc(f, "c", "s", "text c")};
     struct put_result r[3];
     struct store_commit commit;
     OK(put_docs(f, d, 3, r, &commit));
@@ -306,8 +307,9 @@ static void *write_many(void *arg)
     for (int i = 0; i < 25; i++) {
         struct put_result r;
         struct store_commit commit;
-        struct document_put d = doc(&mine, arena_printf(mine.arena, "%c%d", t->name, i), "s",
-                                    arena_printf(mine.arena, "text %c %d|common text|more %c %d", t->name, i, t->name, i));
+        struct document_put d =
+            doc(&mine, arena_printf(mine.arena, "%c%d", t->name, i), "s",
+                arena_printf(mine.arena, "text %c %d|common text|more %c %d", t->name, i, t->name, i));
         t->failures += put_docs(&mine, &d, 1, &r, &commit) != ASSAY_OK || r.active + r.quarantined != 3;
     }
     err_clear(&mine.err);

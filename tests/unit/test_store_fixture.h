@@ -108,10 +108,8 @@ UNUSED_OK static const char *migrations_dir(void)
 
 UNUSED_OK static struct call call_of(struct arena *a)
 {
-    return (struct call){.arena = a,
-                         .deadline_us = clock_mono_us() + 20 * CLOCK_SECOND,
-                         .request_id = "test",
-                         .actor = "key:tester"};
+    return (struct call){
+        .arena = a, .deadline_us = clock_mono_us() + 20 * CLOCK_SECOND, .request_id = "test", .actor = "key:tester"};
 }
 
 UNUSED_OK static int fixture_open(void **state)
@@ -181,9 +179,14 @@ UNUSED_OK static void fixture_renew(struct fixture *f)
 
 UNUSED_OK static void add_source(struct fixture *f, const char *name, const char *max_age)
 {
-    struct source_new in = {.name = str_of(name), .owner = STR_LIT("docs"), .contact = STR_LIT(""),
-                            .licence = STR_LIT("PostgreSQL"), .description = STR_LIT(""), .max_age = str_of(max_age),
-                            .max_age_us = CLOCK_NEVER, .trust = 1};
+    struct source_new in = {.name = str_of(name),
+                            .owner = STR_LIT("docs"),
+                            .contact = STR_LIT(""),
+                            .licence = STR_LIT("PostgreSQL"),
+                            .description = STR_LIT(""),
+                            .max_age = str_of(max_age),
+                            .max_age_us = CLOCK_NEVER,
+                            .trust = 1};
     struct source_row out;
     struct store_commit commit;
     if (*max_age)
@@ -195,9 +198,14 @@ UNUSED_OK static void add_source(struct fixture *f, const char *name, const char
 /* A document whose chunks are the parts of `text` between '|'. A part that starts with '!' failed a check. */
 UNUSED_OK static struct document_put doc(struct fixture *f, const char *key, const char *source, const char *text)
 {
-    struct document_put d = {.key = str_of(key), .uri = str_of("https://example.org/"), .title = str_of(key),
-                             .canonical = str_of(text), .media_type = STR_LIT("text/plain"), .language = STR_LIT("en"),
-                             .metadata_json = STR_LIT("{\"a\":1,\"b\":\"x\"}"), .source = str_of(source),
+    struct document_put d = {.key = str_of(key),
+                             .uri = str_of("https://example.org/"),
+                             .title = str_of(key),
+                             .canonical = str_of(text),
+                             .media_type = STR_LIT("text/plain"),
+                             .language = STR_LIT("en"),
+                             .metadata_json = STR_LIT("{\"a\":1,\"b\":\"x\"}"),
+                             .source = str_of(source),
                              .bytes = strlen(text)};
     char *id = arena_printf(f->arena, "%s %s", key, text);
     digest_sha256(id, strlen(id), &d.version);
@@ -219,8 +227,11 @@ UNUSED_OK static struct document_put doc(struct fixture *f, const char *key, con
         c->failed = text[from] == '!';
         struct check_put *checks = ARENA_ARRAY(f->arena, struct check_put, 2);
         checks[0] = (struct check_put){.check = STR_LIT("not_empty")};
-        checks[1] = (struct check_put){.check = STR_LIT("length"), .outcome = c->failed ? 2 : 0,
-                                       .expected = STR_LIT("3..9 tokens"), .actual = STR_LIT("1 token"), .from = c->from,
+        checks[1] = (struct check_put){.check = STR_LIT("length"),
+                                       .outcome = c->failed ? 2 : 0,
+                                       .expected = STR_LIT("3..9 tokens"),
+                                       .actual = STR_LIT("1 token"),
+                                       .from = c->from,
                                        .to = c->to};
         c->checks = checks;
         c->n_checks = 2;
@@ -233,8 +244,13 @@ UNUSED_OK static enum assay_code put_docs(struct fixture *f, struct document_put
                                           struct put_result *results, struct store_commit *commit)
 {
     char run[UUID_TEXT + 1];
-    struct documents_put in = {.collection = f->collection.id, .pipeline = f->collection.pipeline, .dim = 4, .run = run,
-                               .check_duplicates = true, .docs = docs, .n = n};
+    struct documents_put in = {.collection = f->collection.id,
+                               .pipeline = f->collection.pipeline,
+                               .dim = 4,
+                               .run = run,
+                               .check_duplicates = true,
+                               .docs = docs,
+                               .n = n};
     uuid_new(run);
     digest_sha256("embedder", 8, &in.embedder);
     TRY(store_run_start(f->store, &f->call, f->collection.id, run, RUN_INGEST, &f->collection.pipeline, &f->err));
@@ -265,8 +281,8 @@ UNUSED_OK static enum chunk_state state_of(struct fixture *f, const struct diges
 /* Open entries of a reason (-1: any), newest first. */
 UNUSED_OK static size_t entries(struct fixture *f, int reason, int state, struct quarantine_row **out)
 {
-    struct quarantine_query q = {.collection = f->collection.id, .reason = reason, .state = state, .before = INT64_MAX,
-                                 .limit = 100};
+    struct quarantine_query q = {
+        .collection = f->collection.id, .reason = reason, .state = state, .before = INT64_MAX, .limit = 100};
     size_t n;
     OK(store_quarantine_list(f->store, &f->call, &q, out, &n, &f->err));
     return n;
@@ -279,7 +295,8 @@ UNUSED_OK static int64_t time_of(const char *text)
     return us;
 }
 
-/* Follows the change log from the start, at most `limit` at a time; the last of it per chunk. Returns the number read. */
+/* Follows the change log from the start, at most `limit` at a time; the last of it per chunk. Returns the number read.
+ */
 UNUSED_OK static size_t follow(struct fixture *f, size_t limit, struct vindex_change **all)
 {
     size_t n = 0;

@@ -305,8 +305,8 @@ static void test_vindex__graph_recall_has_a_floor(void **state)
     wait_for_builds(&f, 1);
     assert_true(recall(&f, rows, NULL, &plan) >= 0.95);
     assert_string_equal(plan, "graph");
-    /* Most rows: the graph with a selector, which hides whole clusters, those of a fifth of the queries among them. Few: a
-     * scan. */
+    /* Most rows: the graph with a selector, which hides whole clusters, those of a fifth of the queries among them.
+     * Few: a scan. */
     for (int below = 8; below > 0; below -= 7) {
         json_t *tree = json_pack("{s:{s:i}}", "n", "$lt", below);
         const struct filter *filter = NULL;
@@ -392,9 +392,12 @@ static void test_vindex__refuses_a_query_that_cannot_be_answered(void **state)
     fixture_open(&f, EMBEDDER_CLIENT, 4, 0);
     static const float zero[4], nan_vector[4] = {NAN, 0, 0, 1}, good[4] = {1};
     struct vindex_query bad[] = {
-        {.mode = VINDEX_VECTOR, .vector = zero, .k = 1},       {.mode = VINDEX_VECTOR, .vector = nan_vector, .k = 1},
-        {.mode = VINDEX_VECTOR, .vector = good, .k = 0},       {.mode = VINDEX_VECTOR, .vector = good, .k = 1001},
-        {.mode = VINDEX_VECTOR, .text = STR_LIT("x"), .k = 1}, {.mode = VINDEX_LEXICAL, .vector = good, .k = 1},
+        {.mode = VINDEX_VECTOR, .vector = zero, .k = 1},
+        {.mode = VINDEX_VECTOR, .vector = nan_vector, .k = 1},
+        {.mode = VINDEX_VECTOR, .vector = good, .k = 0},
+        {.mode = VINDEX_VECTOR, .vector = good, .k = 1001},
+        {.mode = VINDEX_VECTOR, .text = STR_LIT("x"), .k = 1},
+        {.mode = VINDEX_LEXICAL, .vector = good, .k = 1},
         {.mode = VINDEX_HYBRID, .k = 1},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -14,7 +14,10 @@ static void list_word(void *ctx, const struct word *word)
     struct listing *l = ctx;
     struct str s = l->stem ? words_stem(l->w, WORDS_LANG_ENGLISH, word) : word->folded;
     size_t n = strlen(l->text);
-    snprintf(l->text + n, sizeof(l->text) - n, "%s%s%.*s", n > 0 ? " " : "", word->part ? "+" : word->pair ? "=" : "",
+    snprintf(l->text + n, sizeof(l->text) - n, "%s%s%.*s", n > 0 ? " " : "",
+             word->part   ? "+"
+             : word->pair ? "="
+                          : "",
              STR_FMT(s));
 }
 
@@ -63,8 +66,7 @@ static void test_words__composed_and_decomposed_are_the_same(void **state)
 static void test_words__scripts_without_blanks_give_pairs(void **state)
 {
     (void)state;
-    expect("\xE6\x95\xB0\xE6\x8D\xAE\xE5\xBA\x93 db", false,
-           "=\xE6\x95\xB0\xE6\x8D\xAE =\xE6\x8D\xAE\xE5\xBA\x93 db");
+    expect("\xE6\x95\xB0\xE6\x8D\xAE\xE5\xBA\x93 db", false, "=\xE6\x95\xB0\xE6\x8D\xAE =\xE6\x8D\xAE\xE5\xBA\x93 db");
     expect("\xE5\xBA\x93", false, "=\xE5\xBA\x93");
 }
 
@@ -101,10 +103,10 @@ static void test_words__stop_words_are_found_by_binary_search(void **state)
 {
     (void)state;
     static const char *const stop[] = {"a", "the", "your", "should", "about", "which"};
-    static const char *const not[] = {"aa", "vacuum", "th", "they're", "zebra", "server"};
+    static const char *const not [] = {"aa", "vacuum", "th", "they're", "zebra", "server"};
     for (size_t i = 0; i < 6; i++) {
         assert_true(words_stop(str_of(stop[i])));
-        assert_false(words_stop(str_of(not[i])));
+        assert_false(words_stop(str_of(not [i])));
     }
 }
 
