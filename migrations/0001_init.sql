@@ -1,7 +1,8 @@
 -- The schema of Assay. PostgreSQL is the truth; everything else is derived from these tables.
 --
 -- Every table that grows has the collection first in its key, so that it can be partitioned or sharded by collection
--- later. Numbers (documents.id, chunks.id, sources.id, quarantine.seq, changes.seq) are dense per collection: the writer
+-- later. Numbers (documents.id, chunks.id, sources.id, quarantine.seq, changes.seq) are dense per collection: the
+-- writer
 -- that holds the collection's advisory lock takes them from the counters in `collections`.
 --
 -- Codes kept as smallint, the same as in the C headers:
@@ -11,7 +12,8 @@
 --                                 6 contradiction, 7 unsafe, 8 source_blocked, 9 ineffective, 10 manual, 11 upstream
 --   quarantine.state              0 open, 1 released, 2 retired
 --   quarantine.scope              0 chunk, 1 document, 2 source
---   lineage_edges.*_kind          0 source, 1 document, 2 version, 3 chunk, 4 receipt, 5 pipeline, 6 run, 7 dataset, 8 job
+--   lineage_edges.*_kind          0 source, 1 document, 2 version, 3 chunk, 4 receipt, 5 pipeline, 6 run, 7
+-- dataset, 8 job
 
 CREATE TABLE pipelines (
     id         bytea       NOT NULL,
@@ -20,7 +22,8 @@ CREATE TABLE pipelines (
     CONSTRAINT pipelines_pkey PRIMARY KEY (id),
     CONSTRAINT pipelines_id_length CHECK (octet_length(id) = 32)
 );
-COMMENT ON TABLE pipelines IS 'Versioned, declarative lists of operators. A pipeline never changes: another text is another id.';
+COMMENT ON TABLE pipelines IS
+    'Versioned, declarative lists of operators. A pipeline never changes: another text is another id.';
 COMMENT ON COLUMN pipelines.id IS 'SHA-256 of the canonical JSON.';
 COMMENT ON COLUMN pipelines.declaration IS 'Canonical JSON, kept byte for byte.';
 COMMENT ON COLUMN pipelines.created_at IS 'When it was first used.';
@@ -45,16 +48,19 @@ CREATE TABLE collections (
     CONSTRAINT collections_name_length CHECK (octet_length(name) BETWEEN 1 AND 255),
     CONSTRAINT collections_pipeline_fkey FOREIGN KEY (pipeline) REFERENCES pipelines (id)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE collections IS 'Governed corpora, each with the head of its change log and the counters its writers number rows from.';
+COMMENT ON TABLE collections IS
+    'Governed corpora, each with the head of its change log and the counters its writers number rows from.';
 COMMENT ON COLUMN collections.id IS 'Number; also the key of the collection''s advisory lock.';
 COMMENT ON COLUMN collections.name IS 'Unique name; "default" exists from the start.';
 COMMENT ON COLUMN collections.description IS 'For people; may be empty.';
 COMMENT ON COLUMN collections.embedder IS 'Canonical JSON of the embedder, {"kind":...,"dim":...}.';
 COMMENT ON COLUMN collections.policy IS 'Canonical JSON of the policy, {} when none.';
-COMMENT ON COLUMN collections.identity IS 'SHA-256 over a random UUID and the embedder: what an index on disk must match.';
+COMMENT ON COLUMN collections.identity IS
+    'SHA-256 over a random UUID and the embedder: what an index on disk must match.';
 COMMENT ON COLUMN collections.pipeline IS 'The pipeline that new documents go through.';
 COMMENT ON COLUMN collections.created_at IS 'When it was created.';
-COMMENT ON COLUMN collections.head_seq IS 'Last number of the change log; only writers that hold the advisory lock move it.';
+COMMENT ON COLUMN collections.head_seq IS
+    'Last number of the change log; only writers that hold the advisory lock move it.';
 COMMENT ON COLUMN collections.head_commit IS 'Id of the last commit; all zero before the first write.';
 COMMENT ON COLUMN collections.last_document IS 'Last number given to a document.';
 COMMENT ON COLUMN collections.last_chunk IS 'Last number given to a chunk.';
@@ -157,8 +163,10 @@ COMMENT ON COLUMN documents.key IS 'The id clients know: chosen by them or deriv
 COMMENT ON COLUMN documents.source_id IS 'The source it belongs to now.';
 COMMENT ON COLUMN documents.version IS 'Current version; after a deletion the last one.';
 COMMENT ON COLUMN documents.bytes_hash IS 'SHA-256 of the bytes as last received.';
-COMMENT ON COLUMN documents.request_hash IS 'SHA-256 over everything the client sent, so that a repeat is seen before extraction.';
-COMMENT ON COLUMN documents.modified_at IS 'When the content was last modified, as the client said; else the moment of ingest.';
+COMMENT ON COLUMN documents.request_hash IS
+    'SHA-256 over everything the client sent, so that a repeat is seen before extraction.';
+COMMENT ON COLUMN documents.modified_at IS
+    'When the content was last modified, as the client said; else the moment of ingest.';
 COMMENT ON COLUMN documents.modified_given IS 'Whether the client said modified_at.';
 COMMENT ON COLUMN documents.deadline IS 'modified_at plus the source''s max_age; NULL when it does not age.';
 COMMENT ON COLUMN documents.stale_recorded IS 'True once its chunks were recorded as stale for this deadline.';
@@ -330,17 +338,20 @@ CREATE INDEX quarantine_open ON quarantine (collection_id, seq) WHERE state = 0 
 CREATE INDEX quarantine_by_chunk ON quarantine (collection_id, chunk_id, seq);
 CREATE INDEX quarantine_by_document ON quarantine (collection_id, document_id, seq);
 CREATE INDEX quarantine_by_source ON quarantine (collection_id, source_id, seq);
-COMMENT ON TABLE quarantine IS 'What is or was held back: one row for each reason a chunk is held, one for a blocked source.';
+COMMENT ON TABLE quarantine IS
+    'What is or was held back: one row for each reason a chunk is held, one for a blocked source.';
 COMMENT ON COLUMN quarantine.collection_id IS 'The collection.';
 COMMENT ON COLUMN quarantine.seq IS 'Number within the collection, in order of opening.';
 COMMENT ON COLUMN quarantine.id IS 'The id clients see.';
-COMMENT ON COLUMN quarantine.scope IS 'What was pointed at: 0 chunks, 1 a document (sticks to later versions), 2 a source.';
+COMMENT ON COLUMN quarantine.scope IS
+    'What was pointed at: 0 chunks, 1 a document (sticks to later versions), 2 a source.';
 COMMENT ON COLUMN quarantine.chunk_id IS 'The chunk; NULL for the entry of a blocked source.';
 COMMENT ON COLUMN quarantine.document_id IS 'The chunk''s document; NULL with chunk_id.';
 COMMENT ON COLUMN quarantine.source_id IS 'The source: of the document when it was opened, or the blocked one.';
 COMMENT ON COLUMN quarantine.reason IS 'Code of the closed vocabulary of reasons.';
 COMMENT ON COLUMN quarantine.state IS '0 open, 1 released, 2 retired.';
-COMMENT ON COLUMN quarantine.dormant IS 'Open, but its chunk was replaced or deleted: counts again when the version comes back.';
+COMMENT ON COLUMN quarantine.dormant IS
+    'Open, but its chunk was replaced or deleted: counts again when the version comes back.';
 COMMENT ON COLUMN quarantine.note IS 'Why, in words; may be empty.';
 COMMENT ON COLUMN quarantine.evidence IS 'JSON object: failed checks, the chunk it duplicates, the deadline it passed.';
 COMMENT ON COLUMN quarantine.opened_at IS 'When it was held.';
@@ -412,7 +423,8 @@ CREATE TABLE lineage_edges (
     CONSTRAINT lineage_edges_to_known CHECK (to_kind BETWEEN 0 AND 8)
 );
 CREATE INDEX lineage_edges_back ON lineage_edges (to_collection, to_kind, to_key, from_kind);
-COMMENT ON TABLE lineage_edges IS 'Edges of the lineage graph. version -> chunk and chunk -> receipt are not stored: chunks and receipt_hits say them.';
+COMMENT ON TABLE lineage_edges IS
+    'Edges of the lineage graph, but version -> chunk and chunk -> receipt, which chunks and receipt_hits say.';
 COMMENT ON COLUMN lineage_edges.from_collection IS 'Collection of the origin; 0 for runs and foreign nodes.';
 COMMENT ON COLUMN lineage_edges.from_kind IS 'Kind of the origin.';
 COMMENT ON COLUMN lineage_edges.from_key IS 'Key of the origin, as in its node id.';
@@ -467,7 +479,8 @@ CREATE TABLE receipts (
     took_us       bigint      NOT NULL,
     CONSTRAINT receipts_pkey PRIMARY KEY (collection_id, id)
 );
-COMMENT ON TABLE receipts IS 'One row for every search answered. Ids are UUID version 7, so ranges of ids are ranges of time: partitions need no other key.';
+COMMENT ON TABLE receipts IS
+    'One row for every search answered. Ids are UUID version 7, so a partition by id is one by time.';
 COMMENT ON COLUMN receipts.collection_id IS 'The collection.';
 COMMENT ON COLUMN receipts.id IS 'The id in the reply.';
 COMMENT ON COLUMN receipts.at IS 'When it was answered.';
