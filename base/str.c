@@ -53,6 +53,18 @@ char *str_cstr(struct arena *a, struct str s)
     return arena_strndup(a, s.ptr, s.len);
 }
 
+bool str_is_name(struct str s, size_t max)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        bool fit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
+                   c == '-';
+        if (!fit)
+            return false;
+    }
+    return s.len > 0 && s.len <= max;
+}
+
 bool str_to_i64(struct str s, int64_t *out)
 {
     bool negative = s.len && s.ptr[0] == '-';

@@ -25,6 +25,8 @@ bool str_starts(struct str s, const char *prefix);
 struct str str_trim(struct str s);                 /* ASCII white space */
 struct str str_dup(struct arena *a, struct str s); /* copy, also NUL-terminated */
 char *str_cstr(struct arena *a, struct str s);     /* NUL-terminated copy; "" when absent */
+/* ASCII letters, digits, '.', '_' and '-' only, from 1 to max bytes: names that need no quoting anywhere. */
+bool str_is_name(struct str s, size_t max);
 /* Parses an optionally signed decimal that fills `s` entirely; false on overflow or trailing bytes. */
 bool str_to_i64(struct str s, int64_t *out);
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */

@@ -1,10 +1,11 @@
 /* Collections: what is governed together, under one embedder, one pipeline and one policy. */
 #include "store/collections.h"
 #include "handlers/handlers.h"
+#include "handlers/page.h"
 #include "server/policy.h"
 #include "server/server.h"
 
-enum { NAME_MAX_BYTES = 63, DESCRIPTION_MAX = 2000, LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
+enum { NAME_MAX_BYTES = 63, DESCRIPTION_MAX = 2000 };
 
 struct create_in {
     struct str name, description;
@@ -130,14 +131,13 @@ struct list_query {
     int64_t limit;
 };
 static const struct json_field list_fields[] = {
-    JSON_FIELD(struct list_query, cursor, JSON_FIELD_STR, .max = 2048),
-    JSON_FIELD(struct list_query, limit, JSON_FIELD_INT, .min = 1, .max = LIMIT_MAX),
+    PAGE_FIELDS(struct list_query),
     JSON_FIELDS_END,
 };
 
 enum assay_code handle_collections_list(struct request *req, struct reply *reply, struct err *err)
 {
-    struct list_query q = {.limit = LIMIT_DEFAULT};
+    struct list_query q = {.limit = PAGE_DEFAULT};
     struct str after = STR_LIT("");
     struct collection_row *rows;
     size_t n, limit;

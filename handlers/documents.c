@@ -2,11 +2,12 @@
 #include "base/clock.h"
 #include "handlers/document_view.h"
 #include "handlers/handlers.h"
+#include "handlers/page.h"
 #include "handlers/settle.h"
 #include "server/access.h"
 #include "server/server.h"
 
-enum { LIMIT_DEFAULT = 100, LIMIT_MAX = 1000, WAIT_MAX_S = 30 };
+enum { WAIT_MAX_S = 30 };
 
 enum wait { WAIT_INDEXED, WAIT_STORED };
 static const char *const wait_names[] = {"indexed", "stored", NULL};
@@ -170,15 +171,14 @@ struct list_query {
 static const struct json_field list_fields[] = {
     JSON_FIELD(struct list_query, collection, JSON_FIELD_STR, .max = 63),
     JSON_FIELD(struct list_query, source, JSON_FIELD_STR, .min = 1, .max = 128),
-    JSON_FIELD(struct list_query, cursor, JSON_FIELD_STR, .max = 4096),
-    JSON_FIELD(struct list_query, limit, JSON_FIELD_INT, .min = 1, .max = LIMIT_MAX),
+    PAGE_FIELDS(struct list_query),
     JSON_FIELDS_END,
 };
 
 /* A page may hold fewer documents than the limit while more follow: those that the caller may not see are left out. */
 enum assay_code handle_documents_list(struct request *req, struct reply *reply, struct err *err)
 {
-    struct list_query q = {.source = STR_LIT(""), .limit = LIMIT_DEFAULT};
+    struct list_query q = {.source = STR_LIT(""), .limit = PAGE_DEFAULT};
     struct str after = STR_LIT("");
     struct collection *c;
     struct document_row *rows;

@@ -1,17 +1,15 @@
 /* Pipelines: declarations by their id, as collections have used them. */
 #include "handlers/handlers.h"
+#include "handlers/page.h"
 #include "server/server.h"
 #include "store/collections.h"
-
-enum { LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
 
 struct list_query {
     struct str cursor;
     int64_t limit;
 };
 static const struct json_field list_fields[] = {
-    JSON_FIELD(struct list_query, cursor, JSON_FIELD_STR, .max = 2048),
-    JSON_FIELD(struct list_query, limit, JSON_FIELD_INT, .min = 1, .max = LIMIT_MAX),
+    PAGE_FIELDS(struct list_query),
     JSON_FIELDS_END,
 };
 
@@ -27,7 +25,7 @@ static void write_pipeline(struct jsonw *w, const struct pipeline_row *row)
 
 enum assay_code handle_pipelines_list(struct request *req, struct reply *reply, struct err *err)
 {
-    struct list_query q = {.limit = LIMIT_DEFAULT};
+    struct list_query q = {.limit = PAGE_DEFAULT};
     struct digest after;
     struct str keyset = {0};
     struct pipeline_row *rows;

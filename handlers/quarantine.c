@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "handlers/handlers.h"
+#include "handlers/page.h"
 #include "handlers/settle.h"
 #include "server/server.h"
 #include "store/quarantine.h"
@@ -18,8 +19,6 @@ enum {
     NOTE_MAX = 2000,
     CHUNKS_MAX = 10000,
     SAMPLE_MAX = 20,
-    LIMIT_DEFAULT = 100,
-    LIMIT_MAX = 1000,
     SWEEP_STEP = 500
 };
 
@@ -101,15 +100,14 @@ static const struct json_field list_fields[] = {
     JSON_FIELD(struct list_query, document, JSON_FIELD_STR, .min = 1, .max = DOCUMENT_BYTES_MAX),
     JSON_FIELD(struct list_query, chunk, JSON_FIELD_STR, .min = 1, .max = DIGEST_HEX),
     JSON_FIELD(struct list_query, state, JSON_FIELD_ENUM, .names = state_names),
-    JSON_FIELD(struct list_query, cursor, JSON_FIELD_STR, .max = 4096),
-    JSON_FIELD(struct list_query, limit, JSON_FIELD_INT, .min = 1, .max = LIMIT_MAX),
+    PAGE_FIELDS(struct list_query),
     JSON_FIELDS_END,
 };
 
 static enum assay_code read_list(struct request *req, struct collection **c, struct quarantine_query *out,
                                  struct err *err)
 {
-    struct list_query q = {.reason = -1, .state = ENTRY_OPEN, .limit = LIMIT_DEFAULT};
+    struct list_query q = {.reason = -1, .state = ENTRY_OPEN, .limit = PAGE_DEFAULT};
     struct str keyset;
     TRY(request_query(req, list_fields, &q, err));
     TRY(catalog_get(req->server->catalog, q.collection, false, c, err));

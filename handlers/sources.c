@@ -6,11 +6,12 @@
 
 #include "base/clock.h"
 #include "handlers/handlers.h"
+#include "handlers/page.h"
 #include "handlers/settle.h"
 #include "server/server.h"
 #include "store/sources.h"
 
-enum { NAME_MAX = 128, TEXT_MAX = 512, DESCRIPTION_MAX = 4096, LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
+enum { NAME_MAX = 128, TEXT_MAX = 512, DESCRIPTION_MAX = 4096 };
 
 /* ---- what they share ---- */
 
@@ -28,18 +29,6 @@ static enum assay_code path_collection(struct request *req, struct collection **
     struct path_query q = {0};
     TRY(request_query(req, path_fields, &q, err));
     return catalog_get(req->server->catalog, q.collection, false, out, err);
-}
-
-static bool name_valid(struct str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-        bool fit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
-                   c == '-';
-        if (!fit)
-            return false;
-    }
-    return s.len > 0 && s.len <= NAME_MAX;
 }
 
 /* A duration as text, which is kept as given, or null: documents of the source do not age. */
@@ -123,7 +112,7 @@ enum assay_code handle_sources_create(struct request *req, struct reply *reply, 
     struct source_row row = {0};
     struct store_commit commit = {0};
     TRY(request_json(req, create_fields, &in, err));
-    if (!name_valid(in.name))
+    if (!str_is_name(in.name, NAME_MAX))
         return err_add_field(err, "/name", "must match ^[A-Za-z0-9._-]{1,128}$");
     struct source_new source = {.name = in.name,
                                 .owner = in.owner,
@@ -148,14 +137,13 @@ struct list_query {
 };
 static const struct json_field list_fields[] = {
     JSON_FIELD(struct list_query, collection, JSON_FIELD_STR, .max = NAME_MAX),
-    JSON_FIELD(struct list_query, cursor, JSON_FIELD_STR, .max = DESCRIPTION_MAX),
-    JSON_FIELD(struct list_query, limit, JSON_FIELD_INT, .min = 1, .max = LIMIT_MAX),
+    PAGE_FIELDS(struct list_query),
     JSON_FIELDS_END,
 };
 
 enum assay_code handle_sources_list(struct request *req, struct reply *reply, struct err *err)
 {
-    struct list_query q = {.limit = LIMIT_DEFAULT};
+    struct list_query q = {.limit = PAGE_DEFAULT};
     struct collection *c;
     struct str after;
     struct source_row *rows;

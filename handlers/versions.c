@@ -2,10 +2,9 @@
 #include "base/clock.h"
 #include "handlers/document_view.h"
 #include "handlers/handlers.h"
+#include "handlers/page.h"
 #include "server/access.h"
 #include "server/server.h"
-
-enum { LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
 
 static void write_members(struct jsonw *w, const struct document_row *d, const struct version_row *v)
 {
@@ -31,14 +30,13 @@ struct list_query {
 };
 static const struct json_field list_fields[] = {
     JSON_FIELD(struct list_query, collection, JSON_FIELD_STR, .max = 63),
-    JSON_FIELD(struct list_query, cursor, JSON_FIELD_STR, .max = 2048),
-    JSON_FIELD(struct list_query, limit, JSON_FIELD_INT, .min = 1, .max = LIMIT_MAX),
+    PAGE_FIELDS(struct list_query),
     JSON_FIELDS_END,
 };
 
 enum assay_code handle_versions_list(struct request *req, struct reply *reply, struct err *err)
 {
-    struct list_query q = {.limit = LIMIT_DEFAULT};
+    struct list_query q = {.limit = PAGE_DEFAULT};
     struct collection *c;
     struct document_row doc;
     struct version_row *rows;

@@ -16,7 +16,7 @@
 #include "index/words.h"
 
 /* Term frequencies and lengths count in eighths: a word of the text weighs 8 of them, one of title or heading more. */
-enum { SEG_UNIT = 8, SEG_UNIT_TITLE = 24, SEG_UNIT_HEADING = 24 };
+enum { SEG_UNIT = 8, SEG_UNIT_TITLE = 24, SEG_UNIT_HEADING = 16 };
 
 enum seg_string {
     SEG_KEY,

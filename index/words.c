@@ -344,6 +344,9 @@ static void scan_pairs(struct scan *s, words_fn *fn, void *ctx)
 void words_each(struct words *w, struct str text, words_fn *fn, void *ctx)
 {
     assert(w != NULL);
+    if (text.len == 0) {
+        return;
+    }
     struct scan s = {.text = text};
     scan_look(&s);
     while (s.len > 0) {

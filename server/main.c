@@ -96,17 +96,32 @@ static int read_options(int argc, char **argv, struct options *o)
     return -1;
 }
 
-/* OpenMP's idle threads spin by default and take the CPU from searches. The library reads its environment before main
- * runs, so the process starts itself once more with the policy set. */
-static void calm_openmp(char **argv)
+/* Every thread inherits the mask, so signals wait for the main thread. True: they were blocked already. */
+static bool block_signals(sigset_t *set)
+{
+    sigset_t before;
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    signal(SIGPIPE, SIG_IGN);
+    return pthread_sigmask(SIG_BLOCK, set, &before) == 0 && sigismember(&before, SIGTERM) == 1;
+}
+
+/* The process starts itself once more, for two things that happen before main runs: OpenMP reads its environment (its idle
+ * threads spin by default and take the CPU from searches), and OpenBLAS starts threads, which inherit the signal mask (one
+ * with SIGHUP unblocked would end the process while the main thread is busy with another signal). */
+static void restart_calm(char **argv)
 {
     char self[PATH_MAX];
+    sigset_t set;
+    bool blocked = block_signals(&set);
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n <= 0 || getenv("OMP_WAIT_POLICY") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0)
+    if (n <= 0 || (blocked && getenv("OMP_WAIT_POLICY")) || setenv("OMP_WAIT_POLICY", "passive", 0) != 0)
         return;
     self[n] = '\0'; /* the path and not the link, which would be the process' name */
     execv(self, argv);
-    /* Where that fails it goes on with OpenMP's default. */
+    /* Where that fails it goes on as it is. */
 }
 
 static void raise_file_limit(void)
@@ -117,17 +132,6 @@ static void raise_file_limit(void)
     limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
         log_warn("the limit of open files cannot be raised", "errno=%d", errno);
-}
-
-/* Every thread inherits the mask, so signals wait for the main thread. */
-static void block_signals(sigset_t *set)
-{
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, set, NULL);
-    signal(SIGPIPE, SIG_IGN);
 }
 
 /* ---- files ---- */
@@ -188,6 +192,15 @@ static enum assay_code read_contract(struct app *app, struct err *err)
         return err_set(err, ASSAY_INVALID, NULL, "openapi_file: %.150s is not the contract as JSON", path);
     app->server.openapi_json = (struct str){text, n};
     return ASSAY_OK;
+}
+
+/* It is read whenever a key is wanted, so that keys can be renewed; that it can be read is seen now. */
+static enum assay_code check_endpoint_keys(const struct config *c, struct err *err)
+{
+    if (c->endpoint_keys_file[0] == '\0' || access(c->endpoint_keys_file, R_OK) == 0)
+        return ASSAY_OK;
+    return err_set(err, ASSAY_INVALID, NULL, "endpoint_keys_file: %.150s cannot be read: %s", c->endpoint_keys_file,
+                   strerror(errno));
 }
 
 /* ---- the parts, in order ---- */
@@ -252,6 +265,7 @@ static enum assay_code start(struct app *app, const struct call *call, struct er
     struct server *s = &app->server;
     const struct config *c = &app->config;
     TRY(read_contract(app, err));
+    TRY(check_endpoint_keys(&app->config, err));
     TRY(open_store(app, call, err));
     s->auth = auth_new(s->store);
     TRY(auth_bootstrap(s->auth, call, c->admin_key_file, err));
@@ -353,7 +367,7 @@ static int run(struct app *app)
     const struct config *c = &app->config;
     log_init(c->log_level,
              strcmp(c->log_format, "auto") == 0 ? isatty(STDERR_FILENO) == 0 : strcmp(c->log_format, "json") == 0);
-    block_signals(&set);
+    (void)block_signals(&set);
     raise_file_limit();
     s->config = c;
     s->started_us = clock_now_us();
@@ -389,7 +403,7 @@ int main(int argc, char **argv)
     struct err err = {0};
     int status = read_options(argc, argv, &app.options);
     if (status < 0) {
-        calm_openmp(argv);
+        restart_calm(argv);
         umask(077);
         if (config_load(app.arena, app.options.config_file, environ, &app.config, &err) != ASSAY_OK)
             status = fail(&err);

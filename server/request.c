@@ -107,16 +107,7 @@ enum assay_code request_if_match(const struct request *req, int64_t *revision, s
 
 bool request_id_valid(struct str s)
 {
-    if (s.len == 0 || s.len > 64)
-        return false;
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-        bool fit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
-                   c == '-';
-        if (!fit)
-            return false;
-    }
-    return true;
+    return str_is_name(s, 64);
 }
 
 /* Lower-case hexadecimal digits, not all of them zero when `nonzero`. */

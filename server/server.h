@@ -30,9 +30,9 @@ struct server {
     struct jobs *jobs;
     struct metrics *metrics;
     struct workers *workers;
-    struct str openapi_json;   /* openapi.yaml as JSON, read at start */
+    struct str openapi_json; /* openapi.yaml as JSON, read at start */
     int64_t started_us;
-    atomic_bool draining;      /* SIGTERM came: new requests get 503 */
+    atomic_bool draining; /* SIGTERM came: new requests get 503 */
 };
 
 #endif

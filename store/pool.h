@@ -18,7 +18,7 @@
 
 #define POOL_IDLE_CHECK_US (30 * CLOCK_SECOND)
 #define POOL_BACKOFF_MIN_US (CLOCK_SECOND / 10)
-#define POOL_BACKOFF_MAX_US (5 * CLOCK_SECOND)
+#define POOL_BACKOFF_MAX_US CLOCK_SECOND
 enum { CONN_PREPARED_MAX = 512 }; /* a power of two, well above the number of statements */
 
 struct conn {

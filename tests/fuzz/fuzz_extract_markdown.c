@@ -1,9 +1,5 @@
-/*
- * Any bytes as markdown: extraction refuses them or gives blocks of valid UTF-8, none of them empty, that chunk
- * properly.
- */
-#include "ingest/extract.h"
-#include "tests/unit/chunk_invariants.h"
+/* Any bytes as Markdown: refused, or blocks that hold what tests/fuzz/extract_invariants.h says. */
+#include "tests/fuzz/extract_invariants.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -14,21 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str text = {(const char *)data, size};
     struct extracted ex;
     enum assay_code code = extract_markdown(a, text, &ex, &err);
-    if (code == ASSAY_OK) {
-        MUST_HOLD(str_utf8_valid(ex.title));
-        for (size_t i = 0; i < ex.n_blocks; i++)
-            MUST_HOLD(ex.blocks[i].text.len > 0 && str_utf8_valid(ex.blocks[i].text));
-        struct chunk_params p = {.target_tokens = 40, .max_tokens = 60, .overlap_tokens = 8, .split_level = 6};
-        struct canonical doc;
-        struct chunk_span *spans;
-        size_t n;
-        MUST_HOLD(canonicalise(a, &ex, &doc, NULL) == ASSAY_OK);
-        check_canonical(a, &doc);
-        MUST_HOLD(chunk_spans(a, &p, &doc, &spans, &n, NULL) == ASSAY_OK);
-        check_spans(&doc, &p, spans, n);
-    } else {
-        MUST_HOLD(code == ASSAY_UNPROCESSABLE || code == ASSAY_TOO_LARGE);
-    }
+    check_extracted(a, code, &ex);
     err_clear(&err);
     arena_free(a);
     return 0;
