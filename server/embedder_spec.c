@@ -1,7 +1,6 @@
 /*
  * The `embedder` member of a collection: three kinds, each with a strict field table of its own.
  */
-#include <ctype.h>
 #include <string.h>
 
 #include "base/json_write.h"
@@ -66,14 +65,6 @@ static const char *base_url_problem(struct str url)
     return NULL;
 }
 
-static bool key_name_valid(struct str name)
-{
-    for (size_t i = 0; i < name.len; i++)
-        if (!isalnum((unsigned char)name.ptr[i]) && !memchr("_.-", name.ptr[i], 3))
-            return false;
-    return true;
-}
-
 static enum assay_code field_problem(struct arena *a, struct err *err, const char *pointer, const char *name,
                                      const char *detail)
 {
@@ -87,7 +78,7 @@ static enum assay_code check_endpoint(struct arena *a, const char *pointer, stru
     const char *problem = base_url_problem(in->base_url);
     if (problem)
         return field_problem(a, err, pointer, "base_url", problem);
-    if (!key_name_valid(in->key_name))
+    if (in->key_name.len > 0 && !str_is_name(in->key_name, in->key_name.len))
         return field_problem(a, err, pointer, "key_name", "It may hold letters, digits, '.', '_' and '-' only.");
     return ASSAY_OK;
 }

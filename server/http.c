@@ -102,10 +102,13 @@ static void conn_close(struct http *h, void **context)
 static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode what)
 {
-    if (what == MHD_CONNECTION_NOTIFY_STARTED)
-        conn_open(cls, connection, context);
-    else
-        conn_close(cls, context);
+    struct http *h = cls;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        conn_open(h, connection, context);
+        return;
+    }
+    conn_close(h, context);
+    atomic_fetch_sub(&h->connections, 1);
 }
 
 /* The library's own words, mostly about clients that went away. */
@@ -164,7 +167,9 @@ static struct MHD_Daemon *start_daemon(struct http *h)
                      MHD_USE_ERROR_LOG;
     /* The pool is the request's memory inside the library: headers both ways, and what is read of a body at a time. */
     int pool = c->header_max < 32768 ? 65536 : 2 * c->header_max;
-    int connections = c->connection_max < c->http_threads ? c->http_threads : c->connection_max;
+    /* The acceptor keeps connection_max. The library is to be far from any limit of its own: version 0.9.75 leaves a mutex
+     * locked when a connection that waits in a worker's queue meets it. */
+    int connections = (c->connection_max + 1) * c->http_threads;
     options[n++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_MEMORY_LIMIT, pool, NULL};
     options[n++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_LIMIT, connections, NULL};
     options[n++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_TIMEOUT, c->idle_timeout_s, NULL};

@@ -43,6 +43,7 @@ struct http {
     pthread_t acceptor, janitor;
     bool acceptor_runs, janitor_runs;
     atomic_bool stopping;
+    atomic_int connections; /* open, or handed to libmicrohttpd to be opened */
     atomic_int under_way;  /* requests that began before draining and are not answered yet */
     atomic_llong buffered; /* bytes of buffered bodies */
     long long buffered_max;

@@ -112,9 +112,13 @@ static void accept_all(struct http *h)
         }
         if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0)
             log_debug("TCP_NODELAY was refused", "errno=%d", errno);
-        /* Closes fd when a limit is reached. */
-        if (MHD_add_connection(h->daemon, fd, (struct sockaddr *)&peer, len) != MHD_YES)
-            log_debug("a connection was turned away", "%s", "");
+        if (atomic_fetch_add(&h->connections, 1) >= h->server->config->connection_max) {
+            close(fd);
+        } else if (MHD_add_connection(h->daemon, fd, (struct sockaddr *)&peer, len) == MHD_YES) { /* else fd is closed */
+            continue;
+        }
+        atomic_fetch_sub(&h->connections, 1);
+        log_debug("a connection was turned away", "%s", "");
     }
 }
 

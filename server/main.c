@@ -108,9 +108,9 @@ static bool block_signals(sigset_t *set)
     return pthread_sigmask(SIG_BLOCK, set, &before) == 0 && sigismember(&before, SIGTERM) == 1;
 }
 
-/* The process starts itself once more, for two things that happen before main runs: OpenMP reads its environment (its idle
- * threads spin by default and take the CPU from searches), and OpenBLAS starts threads, which inherit the signal mask (one
- * with SIGHUP unblocked would end the process while the main thread is busy with another signal). */
+/* The process starts itself once more, for two things that happen before main runs: OpenMP reads its environment (its
+ * idle threads spin by default and take the CPU from searches), and OpenBLAS starts threads, which inherit the signal
+ * mask (one with SIGHUP unblocked would end the process while the main thread is busy with another signal). */
 static void restart_calm(char **argv)
 {
     char self[PATH_MAX];

@@ -118,7 +118,7 @@ static size_t list_files(struct fixture *f, char names[16][64])
     assert_non_null(d);
     for (struct dirent *e = readdir(d); e != NULL && n < 16; e = readdir(d)) {
         if (e->d_name[0] != '.') {
-            snprintf(names[n++], 64, "%s", e->d_name);
+            snprintf(names[n++], 64, "%.63s", e->d_name);
         }
     }
     closedir(d);
