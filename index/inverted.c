@@ -266,6 +266,7 @@ static int post_cmp(const void *pa, const void *pb)
     return (a > b) - (a < b);
 }
 
+enum { GATHER_MIN = 1024 };
 struct gathered {
     uint64_t *posts; /* row << 16 | frequency */
     size_t n, cap;
@@ -325,7 +326,7 @@ void inverted_merge(const struct inverted_input *in, size_t n, bool with_freq, s
 {
     *out = (struct inverted_owned){0};
     size_t *cursor = mem_calloc(n + 1, sizeof(*cursor));
-    struct gathered g = {0};
+    struct gathered g = {.posts = mem_alloc(GATHER_MIN * sizeof(*g.posts)), .cap = GATHER_MIN};
     for (;;) {
         size_t least = n;
         for (size_t i = 0; i < n; i++) {

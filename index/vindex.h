@@ -62,7 +62,7 @@ enum assay_code vindex_collection_reset(struct vindex_collection *c, struct err 
 /* ---- writing: one thread at a time per collection ---- */
 enum vindex_change_kind {
     VINDEX_ADD,   /* a chunk becomes present in `state`; all fields below */
-    VINDEX_STATE, /* chunk, state */
+    VINDEX_STATE, /* chunk, state. Retired is for good: only an ADD brings such a chunk back */
     VINDEX_TOUCH, /* document, acl, modified_at: what may change without a new version */
     VINDEX_SOURCE /* source, source_name, source_active, max_age: precedes every ADD that names the source */
 };

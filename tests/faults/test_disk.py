@@ -1,4 +1,5 @@
 """The disk is full: searches go on, what needs the disk is refused, and nothing is left by half."""
+import contextlib
 import ctypes
 import json
 import os
@@ -67,13 +68,9 @@ def test_full_disk_is_survived_and_the_index_is_written_when_there_is_room_again
     api.source("default", "src")
     fill(api, 0, 10)[1]()
     ballast = tiny_disk / "ballast"
-    with open(ballast, "wb") as f:
-        try:
-            while True:
-                f.write(b"x" * 4096)
-                f.flush()
-        except OSError:
-            pass
+    with open(ballast, "wb", buffering=0) as f, contextlib.suppress(OSError):
+        while True:
+            f.write(b"x" * 4096)
     assert fill(api, 10, 40)[1]()["accepted"] == 40
     time.sleep(2)
     before = [h["chunk"] for h in api.search("default", "report notes", k=1000, exact=True)["hits"]]

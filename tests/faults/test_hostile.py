@@ -29,7 +29,7 @@ def filled(api):
 def state(api):
     documents = api.get("/documents").json()["items"]
     return ([(d["id"], d["version"]) for d in documents], [s["name"] for s in api.get("/sources").json()["items"]],
-            [c["name"] for c in api.get("/collections").json()["items"]], len(api.entries("default", state="any")),
+            [c["name"] for c in api.get("/collections").json()["items"]], len(api.entries("default", state="all")),
             len(api.get("/keys").json()["items"]), api.search("default", "x", k=1)["commit"])
 
 
