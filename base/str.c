@@ -255,6 +255,14 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     b->len += (size_t)n;
 }
 
+void buf_drop(struct buf *b, size_t n)
+{
+    assert(n <= b->len && (n == 0 || b->data));
+    b->len -= n;
+    if (n > 0)
+        memmove(b->data, b->data + n, b->len);
+}
+
 const char *buf_cstr(struct buf *b)
 {
     buf_reserve(b, 1);

@@ -62,11 +62,12 @@ static void request_add(struct requests *rs, const char *path, const char *key, 
 {
     size_t cap = body_len + strlen(path) + strlen(key) + 256;
     char *text = must(malloc(cap));
-    int head = body ? snprintf(text, cap,
-                               "POST %s HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n"
-                               "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-                               path, key, body_len)
-                    : snprintf(text, cap, "GET %s HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n\r\n", path, key);
+    int head =
+        body ? snprintf(text, cap,
+                        "POST %s HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n"
+                        "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+                        path, key, body_len)
+             : snprintf(text, cap, "GET %s HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n\r\n", path, key);
     if (head < 0 || (size_t)head + body_len >= cap)
         fail("request too large");
     if (body)

@@ -110,6 +110,7 @@ enum assay_code handle_collections_create(struct request *req, struct reply *rep
     struct collection_new row = {0};
     struct collection_row made;
     struct jsonw w;
+    TRY(request_no_query(req, err));
     TRY(request_json(req, create_fields, &in, err));
     if (!name_valid(in.name))
         return err_add_field(err, "/name", "It must match ^[a-z0-9][a-z0-9_-]{0,62}$.");
@@ -158,7 +159,7 @@ enum assay_code handle_collections_get(struct request *req, struct reply *reply,
 {
     struct collection_row row;
     struct jsonw w;
-    TRY(request_query(req, (const struct json_field[]){JSON_FIELDS_END}, NULL, err));
+    TRY(request_no_query(req, err));
     TRY(store_collection_get(req->server->store, &req->call, req->params[0], &row, err));
     reply_json(reply, 200, &w);
     write_collection(&w, req->server->catalog, &row);

@@ -10,7 +10,7 @@ enum assay_code handle_jobs_get(struct request *req, struct reply *reply, struct
 {
     struct job_row row;
     struct jsonw w;
-    TRY(request_query(req, (const struct json_field[]){JSON_FIELDS_END}, NULL, err));
+    TRY(request_no_query(req, err));
     TRY(jobs_get(req->server->jobs, &req->call, req->params[0], &row, err));
     reply_json(reply, 200, &w);
     jobs_write(&w, req->server->catalog, &row);
@@ -74,7 +74,7 @@ enum assay_code handle_jobs_events(struct request *req, struct reply *reply, str
     struct job_row row;
     struct buf json = {0};
     struct jsonw w;
-    TRY(request_query(req, (const struct json_field[]){JSON_FIELDS_END}, NULL, err));
+    TRY(request_no_query(req, err));
     TRY(jobs_get(req->server->jobs, &req->call, req->params[0], &row, err));
     jsonw_init(&w, &json);
     jobs_write(&w, req->server->catalog, &row);

@@ -97,6 +97,7 @@ HANDLER(handle_keys_create)
     struct key_row row = {.created_at_us = clock_now_us(), .expires_at_us = CLOCK_NEVER};
     char id[UUID_TEXT + 1], text[AUTH_KEY_TEXT];
     struct jsonw w;
+    TRY(request_no_query(req, err));
     TRY(request_json(req, key_fields, &in, err));
     TRY(read_scopes(req->call.arena, &in.scopes, &row.scopes, err));
     if (in.has_expiry)
@@ -123,11 +124,10 @@ HANDLER(handle_keys_create)
 /* There are few keys: one page holds them all. */
 HANDLER(handle_keys_list)
 {
-    static const struct json_field none[] = {JSON_FIELDS_END};
     struct key_row *rows = NULL;
     size_t n = 0;
     struct jsonw w;
-    TRY(request_query(req, none, NULL, err));
+    TRY(request_no_query(req, err));
     TRY(store_keys_all(req->server->store, &req->call, &rows, &n, err));
     reply_list(reply, &w);
     for (size_t i = 0; i < n; i++) {
@@ -163,6 +163,7 @@ static enum assay_code refuse_last_admin(struct request *req, struct str id, str
 HANDLER(handle_keys_delete)
 {
     struct str id = req->params[0];
+    TRY(request_no_query(req, err));
     if (!uuid_valid(id))
         return err_set(err, ASSAY_NOT_FOUND, "unknown-key", "There is no key with this id.");
     TRY(refuse_last_admin(req, id, err));

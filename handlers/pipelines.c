@@ -57,7 +57,7 @@ enum assay_code handle_pipelines_get(struct request *req, struct reply *reply, s
     struct digest id;
     struct pipeline_row row;
     struct jsonw w;
-    TRY(request_query(req, (const struct json_field[]){JSON_FIELDS_END}, NULL, err));
+    TRY(request_no_query(req, err));
     if (!digest_from_hex(req->params[0], &id))
         return err_set(err, ASSAY_NOT_FOUND, "unknown-pipeline", "There is no such pipeline.");
     TRY(store_pipeline_get(req->server->store, &req->call, &id, &row, err));

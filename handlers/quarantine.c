@@ -74,6 +74,7 @@ static enum assay_code find_entry(struct request *req, struct collection **c, st
                                   struct err *err)
 {
     int32_t collection;
+    TRY(request_no_query(req, err));
     TRY(store_quarantine_get(req->server->store, &req->call, req->params[0], &collection, row, err));
     *c = settle_collection(req->server->catalog, collection);
     if (!*c) {
@@ -198,6 +199,7 @@ static enum assay_code read_chunks(struct request *req, const struct str_list *l
 static enum assay_code read_add(struct request *req, struct collection **c, struct quarantine_add *out, struct err *err)
 {
     struct add_body in = {.reason = REASON_MANUAL, .note = STR_LIT("")};
+    TRY(request_no_query(req, err));
     TRY(request_json(req, add_fields, &in, err));
     TRY(catalog_get(req->server->catalog, in.collection, true, c, err));
     if (in.has_chunks + (in.document.ptr != NULL) + (in.source.ptr != NULL) != 1)
@@ -325,6 +327,7 @@ enum assay_code handle_quarantine_sweep(struct request *req, struct reply *reply
     struct sweep_body in = {0};
     struct collection *c = NULL;
     struct swept swept;
+    TRY(request_no_query(req, err));
     TRY(request_json(req, sweep_fields, &in, err));
     TRY(catalog_get(req->server->catalog, in.collection, true, &c, err));
     TRY(sweep(req, c, in.dry_run, &swept, err));

@@ -108,6 +108,7 @@ enum assay_code handle_receipts_get(struct request *req, struct reply *reply, st
 {
     struct receipt_row row;
     bool *visible;
+    TRY(request_no_query(req, err));
     if (!uuid_valid(req->params[0]))
         return unknown_receipt(err);
     /* The receipt of a search that was answered a moment ago may still be in the ring. */

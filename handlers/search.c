@@ -333,6 +333,7 @@ static enum assay_code search(struct request *req, struct reply *reply, struct s
 enum assay_code handle_search_post(struct request *req, struct reply *reply, struct err *err)
 {
     struct search s = {.started_ns = clock_mono_ns()};
+    TRY(request_no_query(req, err));
     TRY(search_request_read(req->call.arena, req->body, &s.in, err));
     return search(req, reply, &s, err);
 }

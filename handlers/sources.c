@@ -111,6 +111,7 @@ enum assay_code handle_sources_create(struct request *req, struct reply *reply, 
     struct collection *c;
     struct source_row row = {0};
     struct store_commit commit = {0};
+    TRY(request_no_query(req, err));
     TRY(request_json(req, create_fields, &in, err));
     if (!str_is_name(in.name, NAME_MAX))
         return err_add_field(err, "/name", "must match ^[A-Za-z0-9._-]{1,128}$");

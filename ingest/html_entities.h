@@ -1,7 +1,7 @@
 /*
  * Character references of HTML: numbers by the rules of WHATWG HTML, "Numeric character reference end state", and the
- * 253 names of HTML 4, which libxml2 knows. The other names of the living standard are almost all mathematical operators
- * that real pages write as characters; they stay as they stand. Private to ingest/.
+ * 253 names of HTML 4, which libxml2 knows. The other names of the living standard are almost all mathematical
+ * operators that real pages write as characters; they stay as they stand. Private to ingest/.
  */
 #ifndef ASSAY_INGEST_HTML_ENTITIES_H
 #define ASSAY_INGEST_HTML_ENTITIES_H

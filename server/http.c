@@ -167,8 +167,8 @@ static struct MHD_Daemon *start_daemon(struct http *h)
                      MHD_USE_ERROR_LOG;
     /* The pool is the request's memory inside the library: headers both ways, and what is read of a body at a time. */
     int pool = c->header_max < 32768 ? 65536 : 2 * c->header_max;
-    /* The acceptor keeps connection_max. The library is to be far from any limit of its own: version 0.9.75 leaves a mutex
-     * locked when a connection that waits in a worker's queue meets it. */
+    /* The acceptor keeps connection_max. The library is to be far from any limit of its own: version 0.9.75 leaves a
+     * mutex locked when a connection that waits in a worker's queue meets it. */
     int connections = (c->connection_max + 1) * c->http_threads;
     options[n++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_MEMORY_LIMIT, pool, NULL};
     options[n++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_LIMIT, connections, NULL};

@@ -44,8 +44,8 @@ struct http {
     bool acceptor_runs, janitor_runs;
     atomic_bool stopping;
     atomic_int connections; /* open, or handed to libmicrohttpd to be opened */
-    atomic_int under_way;  /* requests that began before draining and are not answered yet */
-    atomic_llong buffered; /* bytes of buffered bodies */
+    atomic_int under_way;   /* requests that began before draining and are not answered yet */
+    atomic_llong buffered;  /* bytes of buffered bodies */
     long long buffered_max;
     pthread_mutex_t lock; /* conns and closed */
     struct conn *conns;

@@ -114,7 +114,8 @@ static void accept_all(struct http *h)
             log_debug("TCP_NODELAY was refused", "errno=%d", errno);
         if (atomic_fetch_add(&h->connections, 1) >= h->server->config->connection_max) {
             close(fd);
-        } else if (MHD_add_connection(h->daemon, fd, (struct sockaddr *)&peer, len) == MHD_YES) { /* else fd is closed */
+        } else if (MHD_add_connection(h->daemon, fd, (struct sockaddr *)&peer, len) ==
+                   MHD_YES) { /* else fd is closed */
             continue;
         }
         atomic_fetch_sub(&h->connections, 1);

@@ -18,12 +18,9 @@ void ndjson_free(struct ndjson *r)
 static enum assay_code fill(struct ndjson *r, struct err *err)
 {
     size_t got = 0;
-    if (r->at > 0) {
-        memmove(r->buf.data, r->buf.data + r->at, r->buf.len - r->at);
-        r->buf.len -= r->at;
-        r->scanned -= r->at;
-        r->at = 0;
-    }
+    buf_drop(&r->buf, r->at);
+    r->scanned -= r->at;
+    r->at = 0;
     buf_reserve(&r->buf, PIECE);
     TRY(r->from->read(r->from->ctx, r->buf.data + r->buf.len, PIECE, &got, err));
     r->buf.len += got;

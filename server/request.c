@@ -53,6 +53,12 @@ enum assay_code request_query(struct request *req, const struct json_field *fiel
     return json_read_params(req->call.arena, req->query, req->n_query, fields, target, err);
 }
 
+enum assay_code request_no_query(struct request *req, struct err *err)
+{
+    static const struct json_field none[] = {JSON_FIELDS_END};
+    return request_query(req, none, NULL, err);
+}
+
 enum assay_code request_parse_query(struct request *req, struct str query, struct err *err)
 {
     while (query.len > 0) {

@@ -67,6 +67,8 @@ enum assay_code request_json_tree(struct request *req, json_t **out, struct err 
 /* Query parameters by the table. */
 enum assay_code request_query(struct request *req, const struct json_field *fields, void *target,
                               struct err *err) MUST_USE;
+/* Of an operation without query parameters: one that is given is refused, since it would be ignored. */
+enum assay_code request_no_query(struct request *req, struct err *err) MUST_USE;
 /* A header's value, or the absent string. Name is case-insensitive. The HTTP layer keeps those named in request.c. */
 struct str request_header(const struct request *req, const char *name);
 /* If-Match: revision number of a strong ETag `"<n>"`, 0 when absent or `*`. ASSAY_INVALID when malformed. */

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from harness.documents import article
-from harness.server import SANITIZER_REPORTS, wait_until
+from harness.server import SANITIZED, SANITIZER_REPORTS, wait_until
 
 J = {"Content-Type": "application/json"}
 
@@ -99,9 +99,6 @@ def test_thousand_malformed_requests_are_refused_and_memory_stays_flat(filled, s
     allowed = 24 << 20 if not SANITIZED else 400 << 20  # a sanitizer keeps freed memory for a while
     assert grown < allowed, f"grew by {grown >> 20} MiB"
     assert server.descriptors() <= descriptors + 8
-
-
-SANITIZED = bool(__import__("os").environ.get("ASAN_OPTIONS") or __import__("os").environ.get("SANITIZE"))
 
 
 def test_large_bodies_do_not_stay_in_memory(filled, server):

@@ -14,6 +14,7 @@ from .contract import ROOT
 
 # Under a sanitizer or on a busy machine everything takes longer; waits are upper bounds, not sleeps.
 PATIENCE = float(os.environ.get("ASSAY_TEST_PATIENCE", "1"))
+SANITIZED = os.environ.get("ASSAY_SANITIZE", "0") != "0"
 SANITIZER_REPORTS = re.compile(
     r"(ERROR|WARNING): (Address|Leak|Thread|Memory|Undefined\w*)Sanitizer|runtime error:|Assertion .* failed")
 

@@ -143,10 +143,36 @@ static void test_buf__grows_and_formats(void **state)
     assert_null(b.data);
 }
 
+static void test_str__is_name_allows_what_needs_no_quoting(void **state)
+{
+    (void)state;
+    assert_true(str_is_name(STR_LIT("pg-manual_1.0"), 13));
+    assert_false(str_is_name(STR_LIT("pg-manual_1.0"), 12));
+    assert_false(str_is_name(STR_LIT(""), 8));
+    assert_false(str_is_name(STR_LIT("a b"), 8));
+    assert_false(str_is_name(STR_LIT("a/b"), 8));
+    assert_false(str_is_name(STR_LIT("\xc3\xa9"), 8));
+}
+
+static void test_buf__drop_keeps_the_rest(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    buf_drop(&b, 0);
+    buf_puts(&b, "abcdef");
+    buf_drop(&b, 4);
+    assert_true(str_eqc(buf_str(&b), "ef"));
+    buf_drop(&b, 2);
+    assert_int_equal(b.len, 0);
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_str__equality_and_prefix),
+        cmocka_unit_test(test_str__is_name_allows_what_needs_no_quoting),
+        cmocka_unit_test(test_buf__drop_keeps_the_rest),
         cmocka_unit_test(test_str__to_i64_takes_the_whole_range_and_nothing_else),
         cmocka_unit_test(test_str__utf8_follows_rfc_3629),
         cmocka_unit_test(test_str__utf8_next_decodes),
