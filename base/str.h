@@ -54,7 +54,7 @@ void buf_puts(struct buf *b, const char *s);
 void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_drop(struct buf *b, size_t n); /* takes the first n bytes away, n <= len */
-const char *buf_cstr(struct buf *b); /* NUL-terminates (not counted in len) */
+const char *buf_cstr(struct buf *b);    /* NUL-terminates (not counted in len) */
 struct str buf_str(const struct buf *b);
 
 #endif
