@@ -1,4 +1,5 @@
 """The index on disk is a cache of PostgreSQL: it may be missing, damaged, or somebody else's, and answers stay right."""
+import re
 import shutil
 
 import pytest
@@ -83,19 +84,24 @@ def test_damaged_files_mean_a_rebuild_never_a_wrong_answer(filled, damage):
     assert answers(api) == before
 
 
-def test_each_file_alone_may_be_damaged_or_missing(filled):
+def test_each_file_alone_may_be_damaged(filled):
     server, api = filled
     before = answers(api)
-    files, again = restart(server, api)
-    again()
-    for path in files[:6]:
-        restart(server, api)
-        if path.exists():
+    damaged = set()
+    for _ in range(8):
+        files, again = restart(server, api)
+        fresh = [p for p in files if p.stat().st_size and re.sub(r"\d+", "N", p.name) not in damaged]
+        for path in fresh[:1]:
+            damaged.add(re.sub(r"\d+", "N", path.name))
             data = bytearray(path.read_bytes())
-            data[-1:] = bytes([data[-1] ^ 1]) if data else b""
+            for at in range(len(data) // 40, len(data), max(1, len(data) // 20)):
+                data[at] ^= 0x21  # small enough to stay a plausible number, or letter, or edge
             path.write_bytes(bytes(data))
         again()
-        assert answers(api) == before, path.name
+        assert answers(api) == before, damaged
+        if not fresh:
+            break
+    assert len(damaged) >= 2, damaged
 
 
 def test_files_of_another_database_are_not_believed(filled, new_server, tmp_path):

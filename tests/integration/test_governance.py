@@ -109,6 +109,30 @@ def test_passage_is_gone_the_second_its_time_is_up_without_any_sweep(new_server)
     assert abs(datetime.datetime.fromisoformat(fresh_until.replace("Z", "+00:00")) - deadline).total_seconds() < 0.01
 
 
+def test_no_passage_outlives_its_deadline_by_a_moment_whatever_the_clockwork_behind(new_server):
+    """Hundreds of deadlines a few milliseconds apart: the background cannot keep up with each, the search has to."""
+    server = new_server(sweep_interval_s=86400)
+    api = server.admin()
+    api.source("default", "ticker", max_age="PT3S")
+    count, step = 400, datetime.timedelta(milliseconds=6)
+    base = datetime.datetime.now(datetime.timezone.utc)
+    api.bulk([{"source": "ticker", "id": f"t{n}", "metadata": {"n": n}, "text": f"The quotation number {n} of the exchange.",
+               "modified_at": (base + n * step).isoformat().replace("+00:00", "Z")} for n in range(count)], "?wait=indexed")
+    first = base + datetime.timedelta(seconds=3)
+    late, expired_seen = [], 0
+    while True:
+        asked = datetime.datetime.now(datetime.timezone.utc)
+        expired = int((asked - first) / step) if asked >= first else -1  # the last whose time was up when we asked
+        if expired >= count:
+            break
+        reply = api.raw("POST", "/search", json={"query": "quotation exchange", "mode": "lexical", "k": 20,
+                                                 "filter": {"n": {"$gte": max(0, expired - 5), "$lte": expired + 5}}})
+        numbers = {hit["metadata"]["n"] for hit in reply.json()["hits"]}
+        late += [n for n in numbers if n <= expired]
+        expired_seen += expired >= 0
+    assert expired_seen > 100 and not late, f"{len(late)} passages were served after their deadline"
+
+
 def test_what_arrives_stale_is_stored_but_never_served(api, collection):
     api.source(collection, "old", max_age="P1D")
     reply = api.put(collection, "antique", "An antique remark about the stagecoach that nobody has renewed for years.",
