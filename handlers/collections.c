@@ -141,17 +141,17 @@ enum assay_code handle_collections_list(struct request *req, struct reply *reply
     struct list_query q = {.limit = PAGE_DEFAULT};
     struct str after = STR_LIT("");
     struct collection_row *rows;
-    size_t n, limit;
+    size_t n;
     struct jsonw w;
     TRY(request_query(req, list_fields, &q, err));
     if (q.cursor.len > 0)
         TRY(request_cursor(req, q.cursor, &after, err));
-    limit = (size_t)q.limit;
-    TRY(store_collection_list(req->server->store, &req->call, after, limit, &rows, &n, err));
+    TRY(store_collection_list(req->server->store, &req->call, after, (size_t)q.limit + 1, &rows, &n, err));
+    bool more = page_cut(&n, q.limit);
     reply_list(reply, &w);
     for (size_t i = 0; i < n; i++)
         write_collection(&w, req->server->catalog, &rows[i]);
-    reply_list_end(&w, n == limit ? request_cursor_make(req, rows[n - 1].name) : NULL);
+    reply_list_end(&w, more ? request_cursor_make(req, rows[n - 1].name) : NULL);
     return ASSAY_OK;
 }
 

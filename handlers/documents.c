@@ -188,12 +188,14 @@ enum assay_code handle_documents_list(struct request *req, struct reply *reply, 
     TRY(catalog_get(req->server->catalog, q.collection, false, &c, err));
     if (q.cursor.len > 0)
         TRY(request_cursor(req, q.cursor, &after, err));
-    TRY(store_document_list(req->server->store, &req->call, c->id, q.source, after, (size_t)q.limit, &rows, &n, err));
+    TRY(store_document_list(req->server->store, &req->call, c->id, q.source, after, (size_t)q.limit + 1, &rows, &n,
+                            err));
+    bool more = page_cut(&n, q.limit);
     reply_list(reply, &w);
     for (size_t i = 0; i < n; i++)
         if (access_allows(&req->actor, rows[i].has_acl, &rows[i].acl))
             document_view_write(&w, c, &rows[i]);
-    reply_list_end(&w, n == (size_t)q.limit ? request_cursor_make(req, rows[n - 1].key) : NULL);
+    reply_list_end(&w, more ? request_cursor_make(req, rows[n - 1].key) : NULL);
     return ASSAY_OK;
 }
 

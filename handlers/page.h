@@ -11,4 +11,14 @@ enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000, PAGE_CURSOR_MAX = 4096 };
     JSON_FIELD(st, cursor, JSON_FIELD_STR, .max = PAGE_CURSOR_MAX),                                                    \
         JSON_FIELD(st, limit, JSON_FIELD_INT, .min = 1, .max = PAGE_MAX)
 
+/* A list reads one row more than the page holds, to know whether another page follows: cuts *n to the limit and says
+ * so. */
+static inline bool page_cut(size_t *n, int64_t limit)
+{
+    bool more = *n > (size_t)limit;
+    if (more)
+        *n = (size_t)limit;
+    return more;
+}
+
 #endif

@@ -39,12 +39,13 @@ enum assay_code handle_pipelines_list(struct request *req, struct reply *reply, 
         if (!digest_from_hex(keyset, &after))
             return err_add_field(err, "?cursor", "It is not a cursor of this list.");
     }
-    TRY(store_pipeline_list(req->server->store, &req->call, keyset.len > 0 ? &after : NULL, (size_t)q.limit, &rows, &n,
-                            err));
+    TRY(store_pipeline_list(req->server->store, &req->call, keyset.len > 0 ? &after : NULL, (size_t)q.limit + 1, &rows,
+                            &n, err));
+    bool more = page_cut(&n, q.limit);
     reply_list(reply, &w);
     for (size_t i = 0; i < n; i++)
         write_pipeline(&w, &rows[i]);
-    if (n == (size_t)q.limit) {
+    if (more) {
         digest_hex(&rows[n - 1].id, hex);
         next = request_cursor_make(req, str_of(hex));
     }

@@ -135,16 +135,17 @@ enum assay_code handle_quarantine_list(struct request *req, struct reply *reply,
     struct quarantine_row *rows;
     size_t n;
     TRY(read_list(req, &c, &q, err));
-    size_t limit = q.limit++; /* one more tells whether there is another page */
+    int64_t limit = (int64_t)q.limit++;
     TRY(store_quarantine_list(req->server->store, &req->call, &q, &rows, &n, err));
+    bool more = page_cut(&n, limit);
     struct jsonw w;
     reply_list(reply, &w);
-    for (size_t i = 0; i < n && i < limit; i++)
+    for (size_t i = 0; i < n; i++)
         write_entry(&w, c, &rows[i]);
     char last[24] = "";
-    if (n > limit)
-        (void)snprintf(last, sizeof last, "%" PRId64, rows[limit - 1].seq);
-    reply_list_end(&w, n > limit ? request_cursor_make(req, str_of(last)) : NULL);
+    if (more)
+        (void)snprintf(last, sizeof last, "%" PRId64, rows[n - 1].seq);
+    reply_list_end(&w, more ? request_cursor_make(req, str_of(last)) : NULL);
     return ASSAY_OK;
 }
 

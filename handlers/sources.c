@@ -148,20 +148,20 @@ enum assay_code handle_sources_list(struct request *req, struct reply *reply, st
     struct collection *c;
     struct str after;
     struct source_row *rows;
-    size_t n, limit;
+    size_t n;
     TRY(request_query(req, list_fields, &q, err));
-    limit = (size_t)q.limit;
     TRY(catalog_get(req->server->catalog, q.collection, false, &c, err));
     TRY(request_cursor(req, q.cursor, &after, err));
-    TRY(store_source_list(req->server->store, &req->call, c->id, after, limit + 1, &rows, &n, err));
+    TRY(store_source_list(req->server->store, &req->call, c->id, after, (size_t)q.limit + 1, &rows, &n, err));
+    bool more = page_cut(&n, q.limit);
     struct jsonw w;
     reply_list(reply, &w);
-    for (size_t i = 0; i < n && i < limit; i++) {
+    for (size_t i = 0; i < n; i++) {
         jsonw_object(&w);
         write_members(&w, c, &rows[i], false);
         jsonw_object_end(&w);
     }
-    reply_list_end(&w, n > limit ? request_cursor_make(req, rows[limit - 1].name) : NULL);
+    reply_list_end(&w, more ? request_cursor_make(req, rows[n - 1].name) : NULL);
     return ASSAY_OK;
 }
 

@@ -53,14 +53,16 @@ enum assay_code handle_versions_list(struct request *req, struct reply *reply, s
             return err_add_field(err, "?cursor", "It is not a cursor of this list.");
     }
     TRY(document_view_find(req, c, req->params[0], true, &doc, err));
-    TRY(store_version_list(req->server->store, &req->call, c->id, doc.id, before_us, (size_t)q.limit, &rows, &n, err));
+    TRY(store_version_list(req->server->store, &req->call, c->id, doc.id, before_us, (size_t)q.limit + 1, &rows, &n,
+                           err));
+    bool more = page_cut(&n, q.limit);
     reply_list(reply, &w);
     for (size_t i = 0; i < n; i++) {
         jsonw_object(&w);
         write_members(&w, &doc, &rows[i]);
         jsonw_object_end(&w);
     }
-    if (n == (size_t)q.limit) {
+    if (more) {
         const char *last = arena_printf(req->call.arena, "%lld", (long long)rows[n - 1].ingested_at_us);
         next = request_cursor_make(req, str_of(last));
     }

@@ -142,13 +142,14 @@ class Api:
         query = urllib.parse.urlencode({"collection": collection, **params})
         return self.get(f"/quarantine?{query}").json()["items"]
 
-    def pages(self, path, limit=2):
-        """Every item of a list, page by page."""
+    def pages(self, path, limit=2, hidden=False):
+        """Every item of a list, page by page. No page but the first is empty, unless some items are hidden from us."""
         items, cursor, glue = [], None, "&" if "?" in path else "?"
         for _ in range(1000):
             more = f"&cursor={quote(cursor)}" if cursor else ""
             page = self.get(f"{path}{glue}limit={limit}{more}").json()
             assert len(page["items"]) <= limit
+            assert page["items"] or cursor is None or hidden
             items += page["items"]
             cursor = page["next"]
             if cursor is None:

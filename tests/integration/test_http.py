@@ -266,6 +266,8 @@ def test_cursor_belongs_to_its_list_and_cannot_be_made_up(api, collection):
         api.source(collection, f"s{n}")
     cursor = api.get(f"/sources?collection={collection}&limit=1").json()["next"]
     assert cursor
+    assert api.get(f"/sources?collection={collection}&limit=1000").json()["next"] is None
+    assert len(api.pages(f"/sources?collection={collection}", limit=2)) == 4 and len(api.pages("/collections", limit=1)) > 1
     api.problem("GET", f"/documents?collection={collection}&cursor={cursor}", 400)
     for bad in ("x", "!!!", cursor[:-2], "A" * 500):
         api.problem("GET", f"/sources?collection={collection}&cursor={bad}", 400)

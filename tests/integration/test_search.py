@@ -198,7 +198,7 @@ def test_acl_decides_who_sees_a_document(api, corpus):
                  f"/chunks/{hit['chunk']}?collection={corpus}"):
         monk.problem("GET", path, 404)
         abbot.get(path)
-    assert "secret" not in [d["id"] for d in monk.pages(f"/documents?collection={corpus}", limit=5)]
+    assert "secret" not in [d["id"] for d in monk.pages(f"/documents?collection={corpus}", limit=5, hidden=True)]
     told = str(monk.call("GET", "/lineage", (200, 404), params={"nodeId": hit["provenance"]["node_id"]}).json())
     assert "secret" not in told, "lineage does not tell what the ACL hides"
 
