@@ -36,3 +36,16 @@ ASSAY_KEY=$(cat "$work/data/admin.key")
 ASSAY_URL=http://127.0.0.1:$port
 export ASSAY_KEY ASSAY_URL
 python3 "$root/bench/report.py" --load "$root/build/bench/load" --port "$port" --seconds "$seconds" --work "$work"
+
+# Judged collections, where a checkout has them beside it.
+data=${BENCH_COLLECTIONS:-$root/../shared/data}
+set --
+for folder in "$data"/*/; do
+    [ ! -f "$folder/queries.jsonl" ] || set -- "$@" "$folder"
+done
+if [ $# -gt 0 ]; then
+    echo
+    python3 "$root/bench/finding/finding.py" --queries "${BENCH_QUERIES:-2000}" "$@"
+else
+    echo "finding: skipped, no judged collections in $data (BENCH_COLLECTIONS names another folder)"
+fi
