@@ -165,6 +165,11 @@ LIBS = $(COMPAT) $(FAISS_LIBS) $(PKG_LIBS) -lopenblas -lgomp -lstdc++ -lm
 
 endif
 
+# FAISS's distance functions that index/faiss_shim.cc has faster ones for. In an own copy of the archive they are weak.
+FAISS_OURS := _ZN5faiss10fvec_L2sqrEPKfS1_m _ZN5faiss18fvec_inner_productEPKfS1_m \
+    _ZN5faiss18fvec_L2sqr_batch_4EPKfS1_S1_S1_S1_mRfS2_S2_S2_ \
+    _ZN5faiss26fvec_inner_product_batch_4EPKfS1_S1_S1_S1_mRfS2_S2_S2_
+
 # Written once: where FAISS is, and which functions of newer C and C++ run-time libraries its archive asks for in vain
 # here (it was compiled on Debian 13; index/faiss_compat.c has them).
 build/faiss.mk: docker/faiss.sh Makefile
@@ -173,7 +178,8 @@ build/faiss.mk: docker/faiss.sh Makefile
 	    lib=$$(ls -d $$prefix/lib/libfaiss_c.* $$prefix/lib/*/libfaiss_c.* 2>/dev/null | sort | head -n 1); \
 	    [ "$$prefix" = /usr ] || echo "FAISS_CPPFLAGS := -isystem$$prefix/include"; \
 	    case $$lib in \
-	    *.a) echo "FAISS_LIBS := $$lib $${lib%_c.a}.a" ;; \
+	    *.a) objcopy $(FAISS_OURS:%=--weaken-symbol=%) $${lib%_c.a}.a build/libfaiss.a; \
+	        echo "FAISS_LIBS := $$lib build/libfaiss.a" ;; \
 	    *) echo "FAISS_LIBS := -L$${lib%/*} -Wl,-rpath,$${lib%/*} -lfaiss_c -lfaiss" ;; \
 	    esac; \
 	    lacks() { ! printf 'int f(void) __asm__("%s");int main(void){return f();}' $$1 | \

@@ -9,6 +9,53 @@
 #include <faiss/impl/IDSelector.h>
 #include <faiss/impl/io.h>
 #include <faiss/index_io.h>
+#include <faiss/utils/distances.h>
+
+#include "index/kernel.h"
+
+/*
+ * FAISS's own distance functions: the packaged library is compiled for any x86-64, and these are chosen by CPU. Its
+ * definitions are weak in the copy that is linked (see the Makefile), so that these stand in front of them, for
+ * building and searching graphs alike.
+ */
+namespace faiss
+{
+
+float fvec_inner_product(const float *x, const float *y, size_t d)
+{
+    return kernel_dot(x, y, d);
+}
+
+float fvec_L2sqr(const float *x, const float *y, size_t d)
+{
+    return kernel_l2sqr(x, y, d);
+}
+
+void fvec_inner_product_batch_4(const float *x, const float *y0, const float *y1, const float *y2, const float *y3,
+                                const size_t d, float &dis0, float &dis1, float &dis2, float &dis3)
+{
+    const float *const rows[KERNEL_ROWS] = {y0, y1, y2, y3};
+    float out[KERNEL_ROWS];
+    kernel_dot4(x, rows, d, out);
+    dis0 = out[0];
+    dis1 = out[1];
+    dis2 = out[2];
+    dis3 = out[3];
+}
+
+void fvec_L2sqr_batch_4(const float *x, const float *y0, const float *y1, const float *y2, const float *y3,
+                        const size_t d, float &dis0, float &dis1, float &dis2, float &dis3)
+{
+    const float *const rows[KERNEL_ROWS] = {y0, y1, y2, y3};
+    float out[KERNEL_ROWS];
+    kernel_l2sqr4(x, rows, d, out);
+    dis0 = out[0];
+    dis1 = out[1];
+    dis2 = out[2];
+    dis3 = out[3];
+}
+
+} // namespace faiss
 
 namespace
 {

@@ -8,59 +8,154 @@
 #pragma STDC FP_CONTRACT OFF
 #endif
 
-/* KERNEL_LANES running sums, held in registers of `width` floats each. A lane's value does not depend on how many lanes
- * one instruction handles, so that all versions agree to the bit. */
-#define KERNEL_SUMS(name, width, attributes)                                                                           \
-    typedef float name##_lanes __attribute__((vector_size((width) * sizeof(float))));                                  \
-    attributes static size_t name(const float *a, const float *b, size_t dim, float s[KERNEL_LANES])                   \
-    {                                                                                                                  \
-        name##_lanes sum[KERNEL_LANES / (width)] = {{0}};                                                              \
-        size_t i = 0;                                                                                                  \
-        for (; i + KERNEL_LANES <= dim; i += KERNEL_LANES) {                                                           \
-            _Pragma("GCC unroll 8") for (size_t r = 0; r < KERNEL_LANES / (width); r++)                                \
-            {                                                                                                          \
-                name##_lanes x, y;                                                                                     \
-                memcpy(&x, a + i + r * (width), sizeof(x));                                                            \
-                memcpy(&y, b + i + r * (width), sizeof(y));                                                            \
-                sum[r] += x * y;                                                                                       \
-            }                                                                                                          \
-        }                                                                                                              \
-        memcpy(s, sum, sizeof(sum));                                                                                   \
-        return i;                                                                                                      \
-    }
-
-KERNEL_SUMS(sums_baseline, 4, )
-#ifdef __x86_64__
-KERNEL_SUMS(sums_avx2, 8, __attribute__((target("avx2"))))
-KERNEL_SUMS(sums_avx512, 16, __attribute__((target("avx512f"))))
-#endif
-
-static size_t sums(const float *a, const float *b, size_t dim, float s[KERNEL_LANES])
+/* The fixed tree: lane i and lane i + half are added until one is left. */
+static inline float fold(float s[], size_t lanes)
 {
-#ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512f")) {
-        return sums_avx512(a, b, dim, s);
-    }
-    if (__builtin_cpu_supports("avx2")) {
-        return sums_avx2(a, b, dim, s);
-    }
-#endif
-    return sums_baseline(a, b, dim, s);
-}
-
-float kernel_dot(const float *a, const float *b, size_t dim)
-{
-    float s[KERNEL_LANES];
-    size_t i = sums(a, b, dim, s);
-    for (size_t lane = 0; i < dim; i++, lane++) {
-        s[lane] += a[i] * b[i];
-    }
-    for (size_t half = KERNEL_LANES / 2; half > 0; half /= 2) {
+    for (size_t half = lanes / 2; half > 0; half /= 2) {
         for (size_t lane = 0; lane < half; lane++) {
             s[lane] += s[lane + half];
         }
     }
     return s[0];
+}
+
+/*
+ * KERNEL_LANES running sums, held in registers of `width` floats each. A lane's value does not depend on how many lanes
+ * one instruction handles, so that all versions agree to the bit. What is left past the last whole block is added as a
+ * block filled up with zeroes.
+ *
+ * KERNEL(name, width, attributes, rows, term) defines name(a, b, dim, out): out[r] = sum over i of term(a[i], b[r][i]).
+ */
+#define KERNEL(name, width, attributes, rows, term)                                                                    \
+    typedef float name##_lanes __attribute__((vector_size((width) * sizeof(float))));                                  \
+    attributes static void name(const float *a, const float *const *b, size_t dim, float *out)                         \
+    {                                                                                                                  \
+        enum { REGISTERS = KERNEL_LANES / (width) };                                                                   \
+        name##_lanes sum[rows][REGISTERS] = {{{0}}};                                                                   \
+        float rest[(rows) + 1][KERNEL_LANES];                                                                          \
+        size_t whole = dim - dim % KERNEL_LANES, end = dim > whole ? whole + KERNEL_LANES : whole;                     \
+        const float *from = a, *to[rows];                                                                              \
+        for (size_t r = 0; r < (rows); r++) {                                                                          \
+            to[r] = b[r];                                                                                              \
+        }                                                                                                              \
+        for (size_t i = 0; i < end; i += KERNEL_LANES, from += KERNEL_LANES) {                                         \
+            if (__builtin_expect(i == whole, 0)) {                                                                     \
+                memset(rest, 0, sizeof(rest));                                                                         \
+                memcpy(rest[rows], from, (dim - whole) * sizeof(float));                                               \
+                from = rest[rows];                                                                                     \
+                for (size_t r = 0; r < (rows); r++) {                                                                  \
+                    memcpy(rest[r], to[r], (dim - whole) * sizeof(float));                                             \
+                    to[r] = rest[r];                                                                                   \
+                }                                                                                                      \
+            }                                                                                                          \
+            _Pragma("GCC unroll 8") for (size_t g = 0; g < REGISTERS; g++)                                             \
+            {                                                                                                          \
+                name##_lanes x, y;                                                                                     \
+                memcpy(&x, from + g * (width), sizeof(x));                                                             \
+                _Pragma("GCC unroll 4") for (size_t r = 0; r < (rows); r++)                                            \
+                {                                                                                                      \
+                    memcpy(&y, to[r] + g * (width), sizeof(y));                                                        \
+                    sum[r][g] += term(x, y);                                                                           \
+                }                                                                                                      \
+            }                                                                                                          \
+            _Pragma("GCC unroll 4") for (size_t r = 0; r < (rows); r++)                                                \
+            {                                                                                                          \
+                to[r] += KERNEL_LANES;                                                                                 \
+            }                                                                                                          \
+        }                                                                                                              \
+        _Pragma("GCC unroll 4") for (size_t r = 0; r < (rows); r++)                                                    \
+        {                                                                                                              \
+            float s[width];                                                                                            \
+            _Pragma("GCC unroll 8") for (size_t n = REGISTERS / 2; n > 0; n /= 2)                                      \
+            {                                                                                                          \
+                _Pragma("GCC unroll 8") for (size_t g = 0; g < n; g++)                                                 \
+                {                                                                                                      \
+                    sum[r][g] += sum[r][g + n];                                                                        \
+                }                                                                                                      \
+            }                                                                                                          \
+            memcpy(s, &sum[r][0], sizeof(s));                                                                          \
+            out[r] = fold(s, width);                                                                                   \
+        }                                                                                                              \
+    }
+
+#define PRODUCT(x, y) ((x) * (y))
+#define SQUARE(x, y) (((x) - (y)) * ((x) - (y)))
+#define KERNELS(version, width, attributes)                                                                            \
+    KERNEL(dot_##version, width, attributes, 1, PRODUCT)                                                               \
+    KERNEL(dot4_##version, width, attributes, KERNEL_ROWS, PRODUCT)                                                    \
+    KERNEL(l2sqr_##version, width, attributes, 1, SQUARE)                                                              \
+    KERNEL(l2sqr4_##version, width, attributes, KERNEL_ROWS, SQUARE)
+
+KERNELS(baseline, 4, )
+#ifdef __x86_64__
+KERNELS(avx2, 8, __attribute__((target("avx2"))))
+KERNELS(avx512, 16, __attribute__((target("avx512f"))))
+#endif
+
+typedef void (*kernel)(const float *a, const float *const *b, size_t dim, float *out);
+struct kernels {
+    const char *name;
+    kernel dot, dot4, l2sqr, l2sqr4;
+};
+#define VERSION(version)                                                                                               \
+    {                                                                                                                  \
+#version, dot_##version, dot4_##version, l2sqr_##version, l2sqr4_##version                                     \
+    }
+static const struct kernels versions[] = {
+    VERSION(baseline),
+#ifdef __x86_64__
+    VERSION(avx2),
+    VERSION(avx512),
+#endif
+};
+
+static unsigned best(void)
+{
+#ifdef __x86_64__
+    return __builtin_cpu_supports("avx512f") ? 2 : __builtin_cpu_supports("avx2") ? 1 : 0;
+#else
+    return 0;
+#endif
+}
+
+float kernel_dot(const float *a, const float *b, size_t dim)
+{
+    return kernel_dot_version(best(), a, b, dim);
+}
+
+void kernel_dot4(const float *a, const float *const b[KERNEL_ROWS], size_t dim, float out[KERNEL_ROWS])
+{
+    versions[best()].dot4(a, b, dim, out);
+}
+
+float kernel_l2sqr(const float *a, const float *b, size_t dim)
+{
+    float out;
+    versions[best()].l2sqr(a, &b, dim, &out);
+    return out;
+}
+
+void kernel_l2sqr4(const float *a, const float *const b[KERNEL_ROWS], size_t dim, float out[KERNEL_ROWS])
+{
+    versions[best()].l2sqr4(a, b, dim, out);
+}
+
+const char *kernel_version(unsigned i)
+{
+    return i <= best() ? versions[i].name : NULL;
+}
+
+float kernel_dot_version(unsigned i, const float *a, const float *b, size_t dim)
+{
+    float out;
+    versions[i].dot(a, &b, dim, &out);
+    return out;
+}
+
+void kernel_dot4_version(unsigned i, const float *a, const float *const b[KERNEL_ROWS], size_t dim,
+                         float out[KERNEL_ROWS])
+{
+    versions[i].dot4(a, b, dim, out);
 }
 
 enum assay_code kernel_normalise(const float *in, size_t dim, float *out, struct err *err)
