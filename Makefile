@@ -146,14 +146,14 @@ BUILDING := $(filter all checks lint-tidy lint-cppcheck install build/%,$(MAKECM
 ifneq ($(BUILDING),)
 
 PACKAGES := libmicrohttpd jansson libpq libcrypto libssl libcurl libarchive libxml-2.0 libcmark-gfm libutf8proc \
-    libzstd libxxhash zlib
+    libxxhash zlib
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
 $(error Some development packages are missing; `make setup` installs them)
 endif
 # Headers of others are not held to our warnings.
 PKG_CPPFLAGS := $(patsubst -I%,-isystem%,$(filter-out -I/usr/include -I/usr/include/%-linux-gnu, \
     $(shell pkg-config --cflags $(PACKAGES))))
-PKG_LIBS := $(shell pkg-config --libs $(PACKAGES)) -lroaring -lstemmer -lcld2 -lmagic
+PKG_LIBS := $(shell pkg-config --libs $(PACKAGES)) -lroaring -lstemmer -lcld2
 
 CLANG_CPPFLAGS := -idirafter tests/lint/clang # clang has no omp.h of its own
 ifneq ($(findstring clang,$(CC)),)
