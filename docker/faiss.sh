@@ -18,8 +18,8 @@ fi
 
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
-if [ -e "$dir/complete" ]; then
-    echo "$dir/root/usr"
+if [ -e "$dir/complete" ] && has_c_api "$dir/unpacked/usr"; then
+    echo "$dir/unpacked/usr"
     exit
 fi
 command -v apt-get >/dev/null || { say "no apt-get here: build FAISS with FAISS_ENABLE_C_API=ON and set FAISS_PREFIX"; exit 1; }
@@ -32,7 +32,7 @@ mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Cr
 [ -n "$mirror" ] || { say "no Debian mirror among the apt sources; set FAISS_PREFIX"; exit 1; }
 
 say "unpacking Debian 13's libfaiss-dev into $dir"
-rm -rf "$dir/apt" "$dir/root"
+rm -rf "$dir/apt" "$dir/unpacked"
 mkdir -p "$dir/apt/etc" "$dir/apt/state/lists/partial" "$dir/apt/cache/archives/partial"
 : >"$dir/apt/status"
 echo "deb [signed-by=$keyring] $mirror trixie main" >"$dir/apt/etc/sources.list"
@@ -45,8 +45,8 @@ private_apt() {
 }
 private_apt update
 (cd "$dir/apt" && private_apt download libfaiss-dev)
-dpkg -x "$dir"/apt/libfaiss-dev_*.deb "$dir/root"
+dpkg -x "$dir"/apt/libfaiss-dev_*.deb "$dir/unpacked"
 rm -rf "$dir/apt"
-has_c_api "$dir/root/usr" || { say "the package has no libfaiss_c.a; set FAISS_PREFIX"; exit 1; }
+has_c_api "$dir/unpacked/usr" || { say "the package has no libfaiss_c.a; set FAISS_PREFIX"; exit 1; }
 touch "$dir/complete"
-echo "$dir/root/usr"
+echo "$dir/unpacked/usr"
