@@ -2,31 +2,16 @@
  * POST /search and GET /search: the hot path. It runs on the HTTP thread, asks PostgreSQL for nothing and takes no lock
  * that a writer can hold; only a collection whose queries are embedded by an endpoint moves to a worker thread.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/node_id.h"
 #include "handlers/handlers.h"
-#include "handlers/search_request.h"
-#include "index/fuse.h"
+#include "handlers/search_reply.h"
 #include "server/access.h"
+#include "server/ranking.h"
 #include "server/server.h"
 #include "store/keys.h"
-
-struct search {
-    struct search_request in;
-    struct collection *collection;
-    struct vindex_query query;
-    struct vindex_result result;
-    char receipt[UUID_TEXT + 1];
-    bool has_at;
-    struct digest at;
-    bool degraded;
-    int64_t started_ns, took_us;
-};
 
 /* ---- from request to query ---- */
 
@@ -105,6 +90,9 @@ static enum assay_code prepare(struct request *req, struct search *s, struct err
     const struct filter *filter = NULL;
     if (in->filter)
         TRY(filter_parse(req->call.arena, in->filter, search_request_pointer(in, "filter"), &filter, err));
+    s->ranking = s->collection->rules.ranking;
+    if (in->fusion)
+        TRY(ranking_parse(req->call.arena, in->fusion, search_request_pointer(in, "fusion"), &s->ranking, err));
     TRY(embed(req, s, err));
     s->query = (struct vindex_query){.mode = (enum vindex_mode)in->mode,
                                      .text = in->query,
@@ -115,170 +103,14 @@ static enum assay_code prepare(struct request *req, struct search *s, struct err
                                      .principals = in->has_principal ? in->principal : req->actor.groups,
                                      .exact = in->exact,
                                      .include_quarantined = in->include_quarantined,
-                                     .now_us = clock_now_us()};
+                                     .now_us = clock_now_us(),
+                                     .ranking = &s->ranking,
+                                     .max_per_document = (size_t)in->max_per_document,
+                                     .context = (size_t)in->context};
     return ASSAY_OK;
 }
 
-/* ---- from result to reply ---- */
-
-/* Scores are written with eight decimals: more than any comparison of hits needs, and many times cheaper than the
- * shortest text that reads back as the same double. */
-static void write_decimal(struct jsonw *w, const char *key, double v)
-{
-    enum { DECIMALS = 8, SCALE = 100000000 };
-    char text[40];
-    jsonw_key(w, key);
-    if (!(v > -1e9 && v < 1e9)) {
-        jsonw_double(w, v);
-        return;
-    }
-    uint64_t scaled = (uint64_t)((v < 0 ? -v : v) * SCALE + 0.5);
-    uint64_t whole = scaled / SCALE, fraction = scaled % SCALE;
-    char *p = text + sizeof text;
-    for (int i = 0; i < DECIMALS; i++, fraction /= 10) {
-        if (p != text + sizeof text || fraction % 10 != 0)
-            *--p = (char)('0' + fraction % 10);
-    }
-    if (p != text + sizeof text)
-        *--p = '.';
-    do {
-        *--p = (char)('0' + whole % 10);
-        whole /= 10;
-    } while (whole);
-    if (v < 0 && scaled)
-        *--p = '-';
-    jsonw_raw(w, (struct str){p, (size_t)(text + sizeof text - p)});
-}
-
-/* The index keeps no difference between empty and absent. */
-static void write_text(struct jsonw *w, const char *key, struct str s)
-{
-    jsonw_kstr(w, key, s.len ? s : STR_LIT(""));
-}
-
-static void write_optional(struct jsonw *w, const char *key, struct str s)
-{
-    jsonw_kstr(w, key, s.len ? s : (struct str){0});
-}
-
-static void write_provenance(struct jsonw *w, const struct search *s, const struct vindex_hit *h)
-{
-    char hex[DIGEST_HEX + 1];
-    struct buf id = {0};
-    digest_hex(&h->chunk, hex);
-    node_id_format(&id, NODE_CHUNK, s->collection->name, (struct str){hex, DIGEST_HEX});
-    jsonw_key(w, "provenance");
-    jsonw_object(w);
-    jsonw_kdigest(w, "pipeline", &h->pipeline);
-    write_text(w, "run", h->run);
-    jsonw_kdigest(w, "embedder", &s->collection->embedder);
-    jsonw_kstr(w, "node_id", buf_str(&id));
-    jsonw_object_end(w);
-    buf_free(&id);
-}
-
-static void write_ranks(struct jsonw *w, const struct vindex_hit *h)
-{
-    static const char *const legs[] = {"vector", "lexical"};
-    const int ranks[] = {h->vector_rank, h->lexical_rank};
-    const double scores[] = {h->vector_score, h->lexical_score};
-    jsonw_key(w, "explain");
-    jsonw_object(w);
-    for (size_t i = 0; i < sizeof legs / sizeof *legs; i++) {
-        jsonw_key(w, legs[i]);
-        if (ranks[i] == 0) {
-            jsonw_null(w);
-            continue;
-        }
-        jsonw_object(w);
-        jsonw_kint(w, "rank", ranks[i]);
-        write_decimal(w, "score", scores[i]);
-        jsonw_object_end(w);
-    }
-    jsonw_object_end(w);
-}
-
-static void write_hit(struct jsonw *w, const struct search *s, const struct vindex_hit *h)
-{
-    /* Of a blocked source, or past its deadline and not yet recorded by the sweeper: held back all the same. */
-    bool held = h->state == CHUNK_ACTIVE && (!h->source_active || h->fresh_until_us <= s->query.now_us);
-    jsonw_object(w);
-    jsonw_kdigest(w, "chunk", &h->chunk);
-    jsonw_kstr(w, "document", h->document);
-    jsonw_kdigest(w, "version", &h->version);
-    write_optional(w, "uri", h->uri);
-    write_text(w, "title", h->title);
-    write_text(w, "heading", h->heading);
-    write_text(w, "text", h->text);
-    jsonw_key(w, "span");
-    jsonw_array(w);
-    jsonw_int(w, (int64_t)h->from);
-    jsonw_int(w, (int64_t)h->to);
-    jsonw_array_end(w);
-    if (h->page > 0)
-        jsonw_kint(w, "page", h->page);
-    write_decimal(w, "score", h->score);
-    write_decimal(w, "quality", h->quality);
-    jsonw_kcstr(w, "state", chunk_state_name(held ? CHUNK_QUARANTINED : h->state));
-    jsonw_ktime(w, "fresh_until", h->fresh_until_us);
-    jsonw_kstr(w, "source", h->source);
-    jsonw_kraw(w, "metadata", h->metadata_json.len ? h->metadata_json : STR_LIT("{}"));
-    write_text(w, "language", h->language);
-    write_text(w, "media_type", h->media_type);
-    write_provenance(w, s, h);
-    if (s->in.explain)
-        write_ranks(w, h);
-    jsonw_object_end(w);
-}
-
-static void write_explain(struct jsonw *w, const struct search *s)
-{
-    jsonw_key(w, "explain");
-    jsonw_object(w);
-    jsonw_kcstr(w, "mode", search_mode_names[s->in.mode]);
-    jsonw_kcstr(w, "plan", s->result.plan);
-    jsonw_kint(w, "eligible", (int64_t)s->result.eligible);
-    jsonw_kint(w, "seq", s->result.seq);
-    jsonw_key(w, "fusion");
-    if (s->in.mode == VINDEX_HYBRID) {
-        jsonw_object(w);
-        jsonw_kcstr(w, "method", "weighted reciprocal rank");
-        jsonw_kint(w, "k", FUSE_K);
-        jsonw_key(w, "weights");
-        jsonw_object(w);
-        jsonw_kdouble(w, "vector", vindex_vector_weight(s->collection->spec.kind));
-        jsonw_kdouble(w, "lexical", 1);
-        jsonw_object_end(w);
-        jsonw_object_end(w);
-    } else {
-        jsonw_null(w);
-    }
-    jsonw_object_end(w);
-}
-
-static void write_reply(struct reply *reply, const struct search *s)
-{
-    static const struct digest none;
-    struct jsonw w;
-    reply_json(reply, 200, &w);
-    jsonw_object(&w);
-    jsonw_key(&w, "hits");
-    jsonw_array(&w);
-    for (size_t i = 0; i < s->result.n; i++)
-        write_hit(&w, s, &s->result.hits[i]);
-    jsonw_array_end(&w);
-    jsonw_kcstr(&w, "receipt", s->receipt);
-    jsonw_key(&w, "commit");
-    if (digest_eq(&s->result.commit, &none))
-        jsonw_null(&w);
-    else
-        jsonw_digest(&w, &s->result.commit);
-    if (s->in.explain)
-        write_explain(&w, s);
-    write_decimal(&w, "took_ms", (double)s->took_us / 1000.0);
-    jsonw_kbool(&w, "degraded", s->degraded);
-    jsonw_object_end(&w);
-}
+/* ---- the record ---- */
 
 /* The text of the query is not kept, only its digest (of the vector's bytes when there was no text). */
 static void push_receipt(struct request *req, const struct search *s)
@@ -323,7 +155,9 @@ static enum assay_code search(struct request *req, struct reply *reply, struct s
     s->degraded |= !follower_healthy(req->server->follower);
     s->took_us = (clock_mono_ns() - s->started_ns) / 1000;
     uuid_new(s->receipt);
-    write_reply(reply, s);
+    struct jsonw w;
+    reply_json(reply, 200, &w);
+    search_reply_write(&w, s);
     push_receipt(req, s);
     metrics_search(req->server->metrics, s->in.mode, s->degraded, s->result.n, s->took_us);
     vindex_result_release(index, &s->result);

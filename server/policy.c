@@ -3,10 +3,11 @@
 #include "base/json_read.h"
 
 struct policy_in {
-    json_t *weights;
+    json_t *weights, *fusion;
 };
 static const struct json_field policy_fields[] = {
     JSON_FIELD(struct policy_in, weights, JSON_FIELD_OBJECT, .nullable = true),
+    JSON_FIELD(struct policy_in, fusion, JSON_FIELD_OBJECT, .nullable = true),
     JSON_FIELDS_END,
 };
 
@@ -34,17 +35,19 @@ static enum assay_code read_weights(struct arena *a, const json_t *json, const c
     return ASSAY_OK;
 }
 
-enum assay_code policy_parse(struct arena *a, const json_t *json, const char *pointer, struct quality_weights *out,
-                             struct str *canonical, struct err *err)
+enum assay_code policy_parse(struct arena *a, const json_t *json, const char *pointer, enum embedder_kind kind,
+                             struct policy *out, struct str *canonical, struct err *err)
 {
-    *out = quality_weights_default();
+    *out = (struct policy){quality_weights_default(), vindex_ranking_default(kind)};
     *canonical = STR_LIT("{}");
     if (!json)
         return ASSAY_OK;
     struct policy_in in = {0};
     TRY(json_read(a, json, pointer, policy_fields, &in, err));
     if (in.weights)
-        TRY(read_weights(a, in.weights, arena_printf(a, "%s/weights", pointer), out, err));
+        TRY(read_weights(a, in.weights, arena_printf(a, "%s/weights", pointer), &out->weights, err));
+    if (in.fusion)
+        TRY(ranking_parse(a, in.fusion, arena_printf(a, "%s/fusion", pointer), &out->ranking, err));
     struct buf text = {0};
     json_canonical(json, &text);
     *canonical = str_dup(a, buf_str(&text));
