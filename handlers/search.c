@@ -7,8 +7,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "handlers/handlers.h"
+#include "handlers/search_batch.h"
 #include "handlers/search_reply.h"
 #include "server/access.h"
+#include "server/problem.h"
 #include "server/ranking.h"
 #include "server/server.h"
 #include "store/keys.h"
@@ -67,7 +69,7 @@ static enum assay_code embed(struct request *req, struct search *s, struct err *
     float *v = ARENA_ARRAY(req->call.arena, float, (size_t)s->collection->spec.dim);
     enum assay_code code = intake_embed_query(req->server->intake, &req->call, s->collection, in->query, v, err);
     if (code == ASSAY_OK) {
-        in->vector = v;
+        s->query.vector = v;
         return ASSAY_OK;
     }
     if (in->mode == VINDEX_VECTOR)
@@ -76,6 +78,7 @@ static enum assay_code embed(struct request *req, struct search *s, struct err *
     log_err(LOG_WARN, "query not embedded: searching by words alone", err);
     err_clear(err);
     in->mode = VINDEX_LEXICAL;
+    s->query.mode = VINDEX_LEXICAL;
     s->degraded = true;
     return ASSAY_OK;
 }
@@ -93,7 +96,6 @@ static enum assay_code prepare(struct request *req, struct search *s, struct err
     s->ranking = s->collection->rules.ranking;
     if (in->fusion)
         TRY(ranking_parse(req->call.arena, in->fusion, search_request_pointer(in, "fusion"), &s->ranking, err));
-    TRY(embed(req, s, err));
     s->query = (struct vindex_query){.mode = (enum vindex_mode)in->mode,
                                      .text = in->query,
                                      .vector = in->vector,
@@ -141,11 +143,11 @@ static void push_receipt(struct request *req, const struct search *s)
     (void)receipts_push(req->server->receipts, &r); /* a full ring drops it, and counts that */
 }
 
-/* ---- the operation ---- */
+/* ---- the operations ---- */
 
-static enum assay_code search(struct request *req, struct reply *reply, struct search *s, struct err *err)
+/* Finds and records; the result stays pinned until `finish`. */
+static enum assay_code find(struct request *req, struct search *s, struct err *err)
 {
-    TRY(prepare(req, s, err));
     struct vindex_collection *index = s->collection->index;
     TRY(vindex_search(index, &s->query, req->call.arena, &s->result, err));
     if (s->has_at && !digest_eq(&s->at, &s->result.commit)) {
@@ -155,12 +157,25 @@ static enum assay_code search(struct request *req, struct reply *reply, struct s
     s->degraded |= !follower_healthy(req->server->follower);
     s->took_us = (clock_mono_ns() - s->started_ns) / 1000;
     uuid_new(s->receipt);
-    struct jsonw w;
-    reply_json(reply, 200, &w);
-    search_reply_write(&w, s);
+    return ASSAY_OK;
+}
+
+static void finish(struct request *req, struct jsonw *w, struct search *s)
+{
+    search_reply_write(w, s);
     push_receipt(req, s);
     metrics_search(req->server->metrics, s->in.mode, s->degraded, s->result.n, s->took_us);
-    vindex_result_release(index, &s->result);
+    vindex_result_release(s->collection->index, &s->result);
+}
+
+static enum assay_code search(struct request *req, struct reply *reply, struct search *s, struct err *err)
+{
+    struct jsonw w;
+    TRY(prepare(req, s, err));
+    TRY(embed(req, s, err));
+    TRY(find(req, s, err));
+    reply_json(reply, 200, &w);
+    finish(req, &w, s);
     return ASSAY_OK;
 }
 
@@ -177,4 +192,43 @@ enum assay_code handle_search_get(struct request *req, struct reply *reply, stru
     struct search s = {.started_ns = clock_mono_ns()};
     TRY(search_request_read_params(req->call.arena, req->query, req->n_query, &s.in, err));
     return search(req, reply, &s, err);
+}
+
+/* One of a batch: its reply, or its problem, in its place. */
+static void search_item(struct request *req, struct jsonw *w, struct str body)
+{
+    struct search s = {.started_ns = clock_mono_ns()};
+    struct err err = {0};
+    struct arena_mark mark = arena_mark(req->call.arena);
+    enum assay_code code = search_request_read(req->call.arena, body, &s.in, &err);
+    if (code == ASSAY_OK)
+        code = prepare(req, &s, &err);
+    if (code == ASSAY_OK)
+        code = embed(req, &s, &err);
+    if (code == ASSAY_OK)
+        code = find(req, &s, &err);
+    if (code == ASSAY_OK)
+        finish(req, w, &s);
+    else
+        problem_write(w, &err);
+    err_clear(&err);
+    arena_rollback(req->call.arena, mark);
+}
+
+enum assay_code handle_search_batch(struct request *req, struct reply *reply, struct err *err)
+{
+    struct str items[SEARCH_BATCH_MAX];
+    struct jsonw w;
+    size_t n;
+    TRY(request_no_query(req, err));
+    TRY(search_batch_read(req->call.arena, req->body, items, &n, err));
+    reply_json(reply, 200, &w);
+    jsonw_object(&w);
+    jsonw_key(&w, "results");
+    jsonw_array(&w);
+    for (size_t i = 0; i < n; i++)
+        search_item(req, &w, items[i]);
+    jsonw_array_end(&w);
+    jsonw_object_end(&w);
+    return ASSAY_OK;
 }
