@@ -12,6 +12,7 @@
 #include "server/access.h"
 #include "server/problem.h"
 #include "server/ranking.h"
+#include "server/rerank.h"
 #include "server/server.h"
 #include "store/keys.h"
 
@@ -83,6 +84,21 @@ static enum assay_code embed(struct request *req, struct search *s, struct err *
     return ASSAY_OK;
 }
 
+static enum assay_code check_reranker(const struct search *s, struct err *err)
+{
+    if (!s->in.rerank || s->collection->rules.reranker.present)
+        return ASSAY_OK;
+    (void)err_set(err, ASSAY_UNPROCESSABLE, "no-reranker", "the policy of this collection names no reranker");
+    return err_add_field(err, search_request_pointer(&s->in, "rerank"), "cannot be asked for in this collection");
+}
+
+/* How many candidates are wanted: what the reranker is to see, when it is asked. */
+static size_t candidates(const struct search *s)
+{
+    size_t k = (size_t)s->in.k, top = (size_t)s->collection->rules.reranker.top_n;
+    return s->in.rerank && top > k ? top : k;
+}
+
 static enum assay_code prepare(struct request *req, struct search *s, struct err *err)
 {
     struct search_request *in = &s->in;
@@ -93,19 +109,19 @@ static enum assay_code prepare(struct request *req, struct search *s, struct err
     const struct filter *filter = NULL;
     if (in->filter)
         TRY(filter_parse(req->call.arena, in->filter, search_request_pointer(in, "filter"), &filter, err));
+    TRY(check_reranker(s, err));
     s->ranking = s->collection->rules.ranking;
     if (in->fusion)
         TRY(ranking_parse(req->call.arena, in->fusion, search_request_pointer(in, "fusion"), &s->ranking, err));
     s->query = (struct vindex_query){.mode = (enum vindex_mode)in->mode,
                                      .text = in->query,
                                      .vector = in->vector,
-                                     .k = (size_t)in->k,
+                                     .k = candidates(s),
                                      .filter = filter,
                                      .min_quality = in->min_quality,
                                      .principals = in->has_principal ? in->principal : req->actor.groups,
                                      .exact = in->exact,
                                      .include_quarantined = in->include_quarantined,
-                                     .now_us = clock_now_us(),
                                      .ranking = &s->ranking,
                                      .max_per_document = (size_t)in->max_per_document,
                                      .context = (size_t)in->context};
@@ -145,16 +161,56 @@ static void push_receipt(struct request *req, const struct search *s)
 
 /* ---- the operations ---- */
 
-/* Finds and records; the result stays pinned until `finish`. */
+/* Waiting takes time: what went stale meanwhile is no longer served. */
+static void drop_stale(struct search *s)
+{
+    struct vindex_result *r = &s->result;
+    int64_t now = clock_now_us();
+    size_t kept = 0;
+    for (size_t i = 0; i < r->n && !s->in.include_quarantined; i++) {
+        if (r->hits[i].fresh_until_us <= now)
+            continue;
+        if (s->places)
+            s->places[kept] = s->places[i];
+        r->hits[kept++] = r->hits[i];
+    }
+    r->n = s->in.include_quarantined ? r->n : kept;
+}
+
+/* The reranker's order, or the order there is: the reply then says `degraded`, and explain why. */
+static void rerank(struct request *req, struct search *s)
+{
+    struct err err = {0};
+    struct vindex_result *r = &s->result;
+    if (!s->in.rerank)
+        return;
+    int *places = ARENA_ARRAY(req->call.arena, int, r->n + 1);
+    s->reranked = r->n;
+    if (rerank_hits(req->server, &req->call, s->collection, s->in.query, r, places, &err) == ASSAY_OK) {
+        s->places = places;
+    } else {
+        log_err(LOG_WARN, "hits not reranked: serving the fused order", &err);
+        s->rerank_error = err_slug(&err);
+        s->degraded = true;
+    }
+    err_clear(&err);
+    drop_stale(s);
+    r->n = r->n < (size_t)s->in.k ? r->n : (size_t)s->in.k;
+}
+
+/* Finds and orders; the result stays pinned until `finish`. The moment is that of the search, whatever was waited for
+ * before it. */
 static enum assay_code find(struct request *req, struct search *s, struct err *err)
 {
     struct vindex_collection *index = s->collection->index;
+    s->query.now_us = clock_now_us();
     TRY(vindex_search(index, &s->query, req->call.arena, &s->result, err));
     if (s->has_at && !digest_eq(&s->at, &s->result.commit)) {
         vindex_result_release(index, &s->result);
         return unknown_ref(&s->in, err);
     }
     s->degraded |= !follower_healthy(req->server->follower);
+    rerank(req, s);
     s->took_us = (clock_mono_ns() - s->started_ns) / 1000;
     uuid_new(s->receipt);
     return ASSAY_OK;
@@ -172,6 +228,8 @@ static enum assay_code search(struct request *req, struct reply *reply, struct s
 {
     struct jsonw w;
     TRY(prepare(req, s, err));
+    if (s->in.rerank && !req->on_worker)
+        return ASSAY_DEFER;
     TRY(embed(req, s, err));
     TRY(find(req, s, err));
     reply_json(reply, 200, &w);

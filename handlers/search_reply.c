@@ -60,7 +60,8 @@ static void write_provenance(struct jsonw *w, const struct search *s, const stru
     buf_free(&id);
 }
 
-static void write_hit_explain(struct jsonw *w, const struct vindex_hit *h)
+/* place: the hit's before it was reranked; 0: it was not. */
+static void write_hit_explain(struct jsonw *w, const struct vindex_hit *h, int place)
 {
     static const char *const legs[] = {"vector", "lexical"};
     const int ranks[] = {h->vector_rank, h->lexical_rank};
@@ -81,6 +82,13 @@ static void write_hit_explain(struct jsonw *w, const struct vindex_hit *h)
     write_decimal(w, "base_score", h->base_score);
     write_decimal(w, "quality_factor", h->quality_factor);
     write_decimal(w, "freshness_factor", h->freshness_factor);
+    if (place > 0) {
+        jsonw_key(w, "rerank");
+        jsonw_object(w);
+        jsonw_kint(w, "rank_before", place);
+        write_decimal(w, "score", h->score);
+        jsonw_object_end(w);
+    }
     jsonw_object_end(w);
 }
 
@@ -129,8 +137,9 @@ static void write_context(struct jsonw *w, const struct search *s, const struct 
     jsonw_object_end(w);
 }
 
-static void write_hit(struct jsonw *w, const struct search *s, const struct vindex_hit *h)
+static void write_hit(struct jsonw *w, const struct search *s, size_t i)
 {
+    const struct vindex_hit *h = &s->result.hits[i];
     jsonw_object(w);
     jsonw_kdigest(w, "chunk", &h->chunk);
     jsonw_kstr(w, "document", h->document);
@@ -154,7 +163,7 @@ static void write_hit(struct jsonw *w, const struct search *s, const struct vind
     if (s->in.context > 0)
         write_context(w, s, h);
     if (s->in.explain)
-        write_hit_explain(w, h);
+        write_hit_explain(w, h, s->places ? s->places[i] : 0);
     jsonw_object_end(w);
 }
 
@@ -177,6 +186,21 @@ static void write_fusion(struct jsonw *w, const struct search *s)
     jsonw_object_end(w);
 }
 
+static void write_rerank(struct jsonw *w, const struct search *s)
+{
+    jsonw_key(w, "rerank");
+    if (!s->in.rerank) {
+        jsonw_null(w);
+        return;
+    }
+    jsonw_object(w);
+    jsonw_kbool(w, "applied", !s->rerank_error);
+    jsonw_kint(w, "candidates", (int64_t)s->reranked);
+    jsonw_kstr(w, "model", s->collection->rules.reranker.model);
+    jsonw_kcstr(w, "error", s->rerank_error);
+    jsonw_object_end(w);
+}
+
 static void write_explain(struct jsonw *w, const struct search *s)
 {
     jsonw_key(w, "explain");
@@ -186,6 +210,7 @@ static void write_explain(struct jsonw *w, const struct search *s)
     jsonw_kint(w, "eligible", (int64_t)s->result.eligible);
     jsonw_kint(w, "seq", s->result.seq);
     write_fusion(w, s);
+    write_rerank(w, s);
     write_decimal(w, "quality_weight", s->ranking.quality_weight);
     jsonw_key(w, "freshness_half_life");
     if (s->ranking.half_life_us > 0) {
@@ -205,7 +230,7 @@ void search_reply_write(struct jsonw *w, const struct search *s)
     jsonw_key(w, "hits");
     jsonw_array(w);
     for (size_t i = 0; i < s->result.n; i++)
-        write_hit(w, s, &s->result.hits[i]);
+        write_hit(w, s, i);
     jsonw_array_end(w);
     jsonw_kcstr(w, "receipt", s->receipt);
     jsonw_key(w, "commit");

@@ -19,6 +19,9 @@ struct search {
     bool has_at;
     struct digest at;
     bool degraded;
+    int *places;              /* that hits had before they were reranked; NULL: they were not */
+    size_t reranked;          /* how many candidates the reranker saw */
+    const char *rerank_error; /* slug of why it did not order them; NULL: it did, or was not asked */
     int64_t started_ns, took_us;
 };
 

@@ -57,7 +57,7 @@ static enum assay_code call_endpoint(struct intake *in, const struct call *call,
     int calls = 0;
     enum assay_code code = endpoint(in, call->arena, c, prefix, &ep, err);
     if (code == ASSAY_OK)
-        code = embeddings_get(in->outbound, call, &ep, texts, n, out, &calls, err);
+        code = embeddings_get(in->server->outbound, call, &ep, texts, n, out, &calls, err);
     metrics_add(m, METRIC_EMBED_CALLS, calls);
     metrics_add(m, METRIC_EMBED_TEXTS, code == ASSAY_OK ? (int64_t)n : 0);
     if (code != ASSAY_OK) {

@@ -272,6 +272,8 @@ static enum assay_code start(struct app *app, const struct call *call, struct er
     TRY(auth_reload(s->auth, call, err));
     s->metrics = metrics_new();
     TRY(open_index(app, call, err));
+    s->outbound = outbound_new();
+    TRY(need(s->outbound, "libcurl", err));
     s->intake = intake_new(s);
     TRY(need(s->intake, "intake", err));
     s->receipts = receipts_new(s->store, c->receipt_sample);
@@ -303,6 +305,7 @@ static void stop(struct app *app)
     follower_free(s->follower); /* writes the last checkpoint */
     receipts_free(s->receipts);
     intake_free(s->intake);
+    outbound_free(s->outbound);
     catalog_free(s->catalog);
     vindex_close(s->vindex);
     auth_free(s->auth);

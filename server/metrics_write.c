@@ -141,6 +141,8 @@ static void write_counters(struct expo *e, const struct metrics *m)
         {METRIC_EMBED_CALLS, "assay_embed_calls_total", "Requests to embedding endpoints."},
         {METRIC_EMBED_TEXTS, "assay_embed_texts_total", "Texts embedded by endpoints."},
         {METRIC_EMBED_FAILURES, "assay_embed_failures_total", "Batches that no endpoint embedded."},
+        {METRIC_RERANK_CALLS, "assay_rerank_calls_total", "Requests to rerankers."},
+        {METRIC_RERANK_FAILURES, "assay_rerank_failures_total", "Searches that no reranker ordered."},
         {METRIC_SWEEP_STALE, "assay_sweep_stale_chunks_total", "Chunks recorded as stale by the sweeper."},
         {METRIC_AUTH_FAILURES, "assay_auth_failures_total", "Requests without a known key."},
         {METRIC_APPLIED_CHANGES, "assay_applied_changes_total", "Changes applied to indexes."},

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "outbound/http.h"
 #include "server/auth.h"
 #include "server/catalog.h"
 #include "server/config.h"
@@ -25,6 +26,7 @@ struct server {
     struct auth *auth;
     struct catalog *catalog;   /* collections in memory */
     struct follower *follower; /* change log -> index; clock; sweeper */
+    struct outbound *outbound; /* calls to endpoints */
     struct intake *intake;
     struct receipts *receipts;
     struct jobs *jobs;
