@@ -302,6 +302,7 @@ enum assay_code vindex_apply(struct vindex_collection *c, const struct vindex_ch
         c->seq = upto_seq;
         c->commit = *commit;
         c->dirty = true;
+        c->applied_us = clock_mono_us();
         (void)collection_compact(c);
         collection_publish(c);
     }

@@ -164,7 +164,7 @@ static enum assay_code run(struct search *s, enum embedder_kind kind, struct vin
     }
     if (s->n_eligible > 0 && vector != NULL) {
         leg_init(s, LEG_VECTOR, depth);
-        TRY(nearest_leg(s, vector, err));
+        nearest_leg(s, vector);
         out->plan = s->graph_used ? "graph" : "exact";
     }
     answer(s, kind, out);

@@ -56,6 +56,6 @@ void lexical_leg(struct search *s);
 
 /* Offers the nearest eligible rows to legs[LEG_VECTOR], by graph or exactly, whichever is cheaper for each segment;
  * exactly when the query asks for it or the graph starves. Scores are kernel_dot's either way. */
-enum assay_code nearest_leg(struct search *s, const float *query, struct err *err) MUST_USE;
+void nearest_leg(struct search *s, const float *query);
 
 #endif
