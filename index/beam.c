@@ -10,6 +10,7 @@
 enum {
     CACHE_LINE = 64,
     AHEAD = 2 * KERNEL_ROWS, /* rows whose vectors are fetched while others are scored */
+    FEW = 8,                 /* not more than one neighbour in this many */
     THROUGH_MAX = 32         /* allowed rows to collect for one row of the beam when looking through hidden ones */
 };
 
@@ -155,18 +156,23 @@ static void look(struct walk *w, uint32_t row)
     }
 }
 
-/* The unseen neighbours that are allowed, and those of the hidden ones among them. */
+/* The unseen neighbours that are allowed; and, where more than a few are hidden, those behind the hidden ones. */
 static void look_through(struct walk *w, uint32_t row)
 {
     const int32_t *links = ground_links(w->g, row);
-    for (size_t i = 0; i < w->g->ground && links[i] >= 0; i++) {
-        if (!bits_get(w->allowed, (uint32_t)links[i])) {
-            __builtin_prefetch(ground_links(w->g, (uint32_t)links[i]));
-        } else if (meet(w, (uint32_t)links[i])) {
-            w->batch[w->n_batch++] = (uint32_t)links[i];
+    size_t n = 0, hidden = 0;
+    for (; n < w->g->ground && links[n] >= 0; n++) {
+        if (!bits_get(w->allowed, (uint32_t)links[n])) {
+            __builtin_prefetch(ground_links(w->g, (uint32_t)links[n]));
+            hidden++;
+        } else if (meet(w, (uint32_t)links[n])) {
+            w->batch[w->n_batch++] = (uint32_t)links[n];
         }
     }
-    for (size_t i = 0; i < w->g->ground && links[i] >= 0 && w->n_batch < THROUGH_MAX; i++) {
+    if (hidden * FEW <= n) {
+        return;
+    }
+    for (size_t i = 0; i < n && w->n_batch < THROUGH_MAX; i++) {
         if (bits_get(w->allowed, (uint32_t)links[i]) || !meet(w, (uint32_t)links[i])) {
             continue;
         }

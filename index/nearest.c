@@ -11,7 +11,7 @@
 enum {
     SCAN_PER_PLACE = 20, /* up to this many eligible rows for each place in the beam a scan is as fast as the graph */
     SCAN_SHARE = 64,     /* fewer eligible than one row in this many: too few to walk from one to the next */
-    HIDDEN_SHARE = 2,    /* more hidden than one row in this many: the beam is widened */
+    NARROW_SHARE = 8,    /* fewer eligible than one row in this many: the beam is widened */
     AHEAD = 8            /* rows whose vectors are fetched while others are scored */
 };
 
@@ -81,7 +81,7 @@ static size_t beam_of(const struct search *s, const struct segment *seg, size_t 
 {
     size_t k = s->legs[LEG_VECTOR].cap;
     size_t beam = (size_t)s->ef > k + k / 4 ? (size_t)s->ef : k + k / 4;
-    return (seg->n - eligible) * HIDDEN_SHARE > seg->n ? 2 * beam : beam;
+    return eligible < seg->n / NARROW_SHARE ? 2 * beam : beam;
 }
 
 static bool should_scan(const struct search *s, const struct segment *seg, size_t n)
