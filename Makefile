@@ -44,7 +44,7 @@ test: ## every test, on a throw-away PostgreSQL; SANITIZE=1: under ASan and UBSa
 
 bench: ## search throughput and latency, ingest rate
 	@docker/setup.sh build run demo
-	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(MAKE) --no-print-directory -j$(JOBS) all build/bench/vectors
 	@bench/run.sh
 
 lint: ## format, layers, banned calls, statics, clang-tidy, cppcheck
@@ -249,6 +249,12 @@ build/openapi.json: openapi/openapi.yaml
 	@mkdir -p $(@D)
 	@echo "  json    $<"
 	@python3 -c 'import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout, ensure_ascii=False)' < $< > $@
+
+build/bench/vectors: build/obj/bench/vectors.o build/libassay.a | $(COMPAT)
+	@mkdir -p $(@D)
+	@echo "  link    $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+build/obj/bench/vectors.o: EXTRA_FLAGS := -fopenmp
 
 $(UNIT_BIN): $(B)/%: $(B)/obj/%.o $(B)/libassay.a | $(COMPAT)
 	@mkdir -p $(@D)

@@ -305,6 +305,7 @@ static enum assay_code apply_run(struct vindex_collection *c, const struct vinde
         apply_all(&b, kept);
         c->seq = upto_seq;
         c->dirty = true;
+        c->applied_us = clock_mono_us();
     }
     free(b.adds);
     free(b.touches);

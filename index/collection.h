@@ -12,10 +12,14 @@
 #include "index/view.h"
 
 enum {
-    HEAD_MAX = 4096,    /* flat rows before a segment is sealed, unless configured */
-    EF_SEARCH = 128,    /* beam, unless configured */
-    FLAT_FAN = 8,       /* as many flat segments of one size class are merged at once */
-    SEALED_FAN = 4,     /* and as many sealed ones, in the background */
+    HEAD_MAX = 4096,  /* flat rows before a segment is sealed, unless configured */
+    EF_SEARCH = 128,  /* beam, unless configured */
+    FLAT_FAN = 8,     /* as many flat segments of one size class are merged at once */
+    SEALED_FAN = 4,   /* and as many sealed ones, in the background */
+    EXTEND_PART = 16, /* the largest sealed segment takes in new rows that are at least one in this many of its own */
+    EXTEND_IDLE = 64, /* the same when nothing was applied for IDLE_US */
+    IDLE_ROWS = 256,  /* and then as few flat rows are sealed */
+    IDLE_US = 2000000,
     TOMBSTONES_PART = 3 /* a sealed segment with more than one retired row in this many is rewritten */
 };
 
@@ -50,6 +54,7 @@ struct vindex_collection {
     struct generation gen;
     struct build_job *job; /* NULL: none under way */
     size_t failed_rows;    /* flat rows when a build last failed: not tried again before there are more */
+    int64_t applied_us;    /* when changes were last applied, monotonic */
     bool merge_failed;     /* no merge of sealed segments before a build has succeeded again */
     uint64_t next_file;
     bool dirty;         /* something is not on disk yet */

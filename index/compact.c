@@ -1,13 +1,18 @@
 /*
  * How segments grow up. Every apply adds a small flat segment. FLAT_FAN of one size class become one at once, on the
- * writer's thread (a copy of a few thousand rows at most). Past head_max flat rows the builder makes one sealed segment
- * of them all; SEALED_FAN sealed ones of one class, or one with many retired rows, are rewritten likewise. What was
- * retired while a job ran stays in its result as a tombstone: the writer carries every row's present state over.
+ * writer's thread (a copy of a few thousand rows at most). Past head_max flat rows the builder seals them: copying rows
+ * is cheap and linking them is not, so the largest sealed segment is extended by them, its links kept, unless it is so
+ * much larger that the copy would cost more; then they become a segment of their own. Sealed segments beside the
+ * largest go into it when they have grown to be a share of it, or together when SEALED_FAN are of one class. A
+ * collection at rest is brought to as few segments as that allows. A segment with many retired rows is rewritten
+ * without them. What was retired while a job ran stays in its result as a tombstone: the writer carries every row's
+ * present state over.
  */
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "index/collection.h"
 
@@ -122,6 +127,54 @@ static bool compact_flat(struct vindex_collection *c)
 
 /* ---- the background job ---- */
 
+/* Whether a row that is retired in one picked segment was added again and lives in another. */
+static bool replaced_elsewhere(const struct vindex_collection *c, const bool *picked, size_t base)
+{
+    const struct segment *seg = c->segs[base].vs.seg;
+    const struct vis_rows *rows = c->segs[base].vs.vis.rows;
+    for (size_t row = 0; row < rows->n; row++) {
+        for (size_t i = 0; rows->state[row] == CHUNK_RETIRED && i < c->n; i++) {
+            size_t at = 0;
+            if (picked[i] && i != base && segment_find(c->segs[i].vs.seg, seg->chunk[row], &at) &&
+                bits_get(c->segs[i].vs.vis.rows->live, at)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* The rows that a job takes of a segment: the live ones, or all when its graph is to be extended. */
+static uint64_t *rows_to_keep(const struct vindex_collection *c, const bool *picked, size_t i, bool whole)
+{
+    const struct vis_rows *rows = c->segs[i].vs.vis.rows;
+    size_t bytes = bits_words(rows->n) * sizeof(uint64_t);
+    uint64_t *keep = mem_alloc(bytes);
+    if (whole && !replaced_elsewhere(c, picked, i)) {
+        bits_fill(keep, rows->n);
+    } else {
+        memcpy(keep, rows->live, bytes);
+    }
+    return keep;
+}
+
+/* The largest sealed segment; c->n: none. */
+static size_t largest_sealed(const struct vindex_collection *c)
+{
+    size_t best = c->n;
+    for (size_t i = 0; i < c->n; i++) {
+        if (c->segs[i].vs.seg->graph != NULL && (best == c->n || c->segs[i].vs.seg->n > c->segs[best].vs.seg->n)) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+static bool many_retired(const struct held *h)
+{
+    return h->vs.vis.rows->by_state[CHUNK_RETIRED] > h->vs.vis.rows->n / TOMBSTONES_PART;
+}
+
 static void order_job(struct vindex_collection *c, const bool *picked, bool merge)
 {
     struct build_job *job = mem_calloc(1, sizeof(*job));
@@ -131,51 +184,86 @@ static void order_job(struct vindex_collection *c, const bool *picked, bool merg
     job->threads = c->v->cfg.build_threads;
     atomic_init(&job->cancel, false);
     atomic_init(&job->done, false);
+    size_t base = c->n;
+    for (size_t i = 0; i < c->n; i++) {
+        const struct segment *seg = c->segs[i].vs.seg;
+        if (picked[i] && seg->graph != NULL && (base == c->n || seg->n > c->segs[base].vs.seg->n)) {
+            base = i;
+        }
+    }
     for (size_t i = 0; i < c->n; i++) {
         if (!picked[i]) {
             continue;
         }
-        const struct vis_rows *rows = c->segs[i].vs.vis.rows;
-        size_t bytes = bits_words(rows->n) * sizeof(uint64_t);
         job->in[job->n] = c->segs[i].vs.seg;
         segment_ref(c->segs[i].vs.seg);
-        job->keep[job->n] = mem_alloc(bytes);
-        memcpy(job->keep[job->n], rows->live, bytes);
-        job->n++;
+        job->keep[job->n++] = rows_to_keep(c, picked, i, i == base && !many_retired(&c->segs[i]));
         c->segs[i].building = true;
     }
     c->job = job;
     builder_submit(c->v->builder, job);
 }
 
+static bool idle(const struct vindex_collection *c)
+{
+    return clock_mono_us() - c->applied_us > IDLE_US;
+}
+
+/* Whether the largest sealed segment is to take in `rows` others. */
+static bool worth_extending(const struct vindex_collection *c, size_t base, size_t rows)
+{
+    size_t part = idle(c) ? EXTEND_IDLE : EXTEND_PART;
+    return base < c->n && rows > 0 && c->segs[base].vs.seg->n / part <= rows;
+}
+
 static bool pick_flat(const struct vindex_collection *c, bool *picked)
 {
-    size_t rows = 0;
+    size_t rows = 0, base = largest_sealed(c), head_max = c->v->cfg.head_max;
     for (size_t i = 0; i < c->n; i++) {
         picked[i] = is_flat(&c->segs[i]);
         rows += picked[i] ? live_rows(&c->segs[i]) : 0;
     }
-    return rows >= c->v->cfg.head_max && rows > c->failed_rows;
+    if (idle(c) && head_max > IDLE_ROWS) {
+        head_max = IDLE_ROWS;
+    }
+    if (worth_extending(c, base, rows)) {
+        picked[base] = true;
+    }
+    return rows >= head_max && rows > c->failed_rows;
+}
+
+/* Fills `picked` with the sealed segments of one size class (any: -1) but `not`; how many rows, and how many they are.
+ */
+static size_t sealed_of(const struct vindex_collection *c, int class, size_t not, bool *picked, size_t *rows)
+{
+    size_t n = 0;
+    *rows = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        const struct segment *seg = c->segs[i].vs.seg;
+        picked[i] = i != not &&seg->graph != NULL && (class < 0 || (int)size_class(seg->n, SEALED_FAN) == class);
+        n += picked[i] ? 1 : 0;
+        *rows += picked[i] ? live_rows(&c->segs[i]) : 0;
+    }
+    return n;
 }
 
 static bool pick_sealed(const struct vindex_collection *c, bool *picked)
 {
+    size_t rows = 0, base = largest_sealed(c);
     for (size_t i = 0; i < c->n; i++) {
-        const struct vis_rows *rows = c->segs[i].vs.vis.rows;
-        if (rows->by_state[CHUNK_RETIRED] > rows->n / TOMBSTONES_PART && c->segs[i].vs.seg->graph != NULL) {
+        if (many_retired(&c->segs[i]) && c->segs[i].vs.seg->graph != NULL) {
             memset(picked, 0, c->n * sizeof(*picked));
             picked[i] = true;
             return true;
         }
     }
-    for (unsigned class = 0; class < 32; class ++) {
-        size_t n = 0;
-        for (size_t i = 0; i < c->n; i++) {
-            const struct segment *seg = c->segs[i].vs.seg;
-            picked[i] = seg->graph != NULL && size_class(seg->n, SEALED_FAN) == class;
-            n += picked[i] ? 1 : 0;
-        }
-        if (n >= SEALED_FAN) {
+    (void)sealed_of(c, -1, base, picked, &rows);
+    if (worth_extending(c, base, rows)) {
+        picked[base] = true;
+        return true;
+    }
+    for (int class = 0; class < 32; class ++) {
+        if (sealed_of(c, class, c->n, picked, &rows) >= SEALED_FAN) {
             return true;
         }
     }

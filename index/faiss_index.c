@@ -2,10 +2,9 @@
 
 #include <faiss/c_api/Index_c.h>
 #include <faiss/c_api/error_c.h>
-#include <faiss/c_api/index_factory_c.h>
 #include <omp.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/log.h"
@@ -16,7 +15,7 @@ enum { BUILD_SLICE = 8192 };
 
 struct graph {
     FaissIndex *index;
-    size_t n;
+    struct beam_graph view;
 };
 
 /* The message is the library's thread-local: it is copied into the log before anything else is called. */
@@ -26,10 +25,10 @@ static enum assay_code failed(const char *what, const char *why, struct err *err
     return err_set(err, ASSAY_INTERNAL, NULL, "the vector index failed (%s)", what);
 }
 
-static enum assay_code add_slices(FaissIndex *index, const float *vectors, size_t n, size_t dim,
+static enum assay_code add_slices(FaissIndex *index, const float *vectors, size_t from, size_t n, size_t dim,
                                   const atomic_bool *cancel, struct err *err)
 {
-    for (size_t at = 0; at < n; at += BUILD_SLICE) {
+    for (size_t at = from; at < n; at += BUILD_SLICE) {
         if (atomic_load_explicit(cancel, memory_order_relaxed)) {
             return err_set(err, ASSAY_UNAVAILABLE, NULL, "the build was cancelled");
         }
@@ -41,29 +40,42 @@ static enum assay_code add_slices(FaissIndex *index, const float *vectors, size_
     return ASSAY_OK;
 }
 
-enum assay_code graph_build(float *vectors, size_t n, size_t dim, int threads, const atomic_bool *cancel,
-                            struct graph **out, struct err *err)
+/* The vectors in the order in which the graph gets to know them. */
+static float *in_order(const float *vectors, size_t n, size_t dim, const int64_t *order)
 {
-    char description[32], why[FAISS_SHIM_WHY] = "";
-    snprintf(description, sizeof(description), "HNSW%d,Flat", GRAPH_M);
+    float *out = mem_alloc((n * dim + 1) * sizeof(*out));
+    for (size_t i = 0; i < n; i++) {
+        memcpy(out + (size_t)order[i] * dim, vectors + i * dim, dim * sizeof(*out));
+    }
+    return out;
+}
+
+enum assay_code graph_build(float *vectors, size_t n, size_t dim, const struct graph_base *base, int threads,
+                            const atomic_bool *cancel, struct graph **out, struct err *err)
+{
+    char why[FAISS_SHIM_WHY] = "";
     struct graph *g = mem_calloc(1, sizeof(*g));
-    g->n = n;
+    const int64_t *order = base != NULL ? base->order : NULL;
+    float *ordered = order != NULL ? in_order(vectors, n, dim, order) : vectors;
     /* The number of OpenMP threads belongs to the calling thread: setting it here leaves searches alone. */
     omp_set_num_threads(threads);
     enum assay_code code = ASSAY_OK;
-    if (faiss_index_factory(&g->index, (int)dim, description, METRIC_INNER_PRODUCT) != 0) {
-        code = failed("factory", faiss_get_last_error(), err);
+    if (faiss_shim_new(ordered, n, dim, GRAPH_M, GRAPH_EF_CONSTRUCTION, base != NULL ? base->graph->index : NULL,
+                       &g->index, why) != 0) {
+        code = failed("new", why, err);
         goto cleanup;
     }
-    if (faiss_shim_set_construction(g->index, GRAPH_EF_CONSTRUCTION, why) != 0) {
-        code = failed("efConstruction", why, err);
-        goto cleanup;
+    code = add_slices(g->index, ordered, base != NULL ? base->graph->view.n : 0, n, dim, cancel, err);
+    if (code == ASSAY_OK && order != NULL && faiss_shim_reorder(g->index, order, vectors, why) != 0) {
+        code = failed("reorder", why, err);
     }
-    code = add_slices(g->index, vectors, n, dim, cancel, err);
-    if (code == ASSAY_OK && faiss_shim_borrow(g->index, vectors, n, why) != 0) {
-        code = failed("borrow", why, err);
+    if (code == ASSAY_OK && faiss_shim_view(g->index, &g->view, why) != 0) {
+        code = failed("view", why, err);
     }
 cleanup:
+    if (ordered != vectors) {
+        free(ordered);
+    }
     if (code != ASSAY_OK) {
         graph_free(g);
         return code;
@@ -83,22 +95,10 @@ void graph_free(struct graph *g)
     free(g);
 }
 
-enum assay_code graph_search(const struct graph *g, const float *query, size_t k, int ef, const uint64_t *allowed,
-                             int64_t *rows, float *scores, size_t *found, struct err *err)
+size_t graph_search(const struct graph *g, const float *query, size_t k, size_t ef, const uint64_t *allowed,
+                    struct arena *a, int64_t *rows, float *scores)
 {
-    char why[FAISS_SHIM_WHY] = "";
-    const uint8_t *bitmap = (const uint8_t *)allowed;
-    if (faiss_shim_search(g->index, query, k, ef, bitmap, g->n, scores, rows, why) != 0) {
-        return failed("search", why, err);
-    }
-    *found = 0;
-    for (size_t i = 0; i < k; i++) {
-        if (rows[i] >= 0) {
-            rows[*found] = rows[i];
-            scores[(*found)++] = scores[i];
-        }
-    }
-    return ASSAY_OK;
+    return beam_search(&g->view, query, k, ef, allowed, a, rows, scores);
 }
 
 static void put_bytes(void *ctx, const void *p, size_t n)
@@ -119,13 +119,17 @@ enum assay_code graph_read(struct str bytes, float *vectors, size_t n, size_t di
     if (faiss_shim_read(bytes.ptr, bytes.len, vectors, n, dim, &index, why) != 0) {
         return failed("read", why, err);
     }
-    *out = mem_calloc(1, sizeof(**out));
-    (*out)->index = index;
-    (*out)->n = n;
+    struct graph *g = mem_calloc(1, sizeof(*g));
+    g->index = index;
+    if (faiss_shim_view(index, &g->view, why) != 0) {
+        graph_free(g);
+        return failed("view", why, err);
+    }
+    *out = g;
     return ASSAY_OK;
 }
 
 size_t graph_bytes(const struct graph *g)
 {
-    return g == NULL ? 0 : g->n * (2 * GRAPH_M * sizeof(int32_t) + 2 * sizeof(int64_t));
+    return g == NULL ? 0 : g->view.n * (2 * GRAPH_M * sizeof(int32_t) + 2 * sizeof(int64_t));
 }

@@ -9,23 +9,30 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "index/beam.h"
 
 /* M = 32 links a node (64 on the ground level) and a beam of 100 while building: recall tops out near 0.99. */
 enum { GRAPH_M = 32, GRAPH_EF_CONSTRUCTION = 100 };
 
 struct graph;
 /* Builds over n * dim floats that must stay in place until graph_free (they are borrowed, not copied), with `threads`
- * OpenMP threads. Stops with ASSAY_UNAVAILABLE when *cancel becomes true. */
-enum assay_code graph_build(float *vectors, size_t n, size_t dim, int threads, const atomic_bool *cancel,
-                            struct graph **out, struct err *err) MUST_USE;
+ * OpenMP threads. With a `base` its links are taken over and only the other rows are put in: order[i] is row i's place
+ * in the order of base's rows followed by the others (NULL: the same order). Stops with ASSAY_UNAVAILABLE when *cancel
+ * becomes true. */
+struct graph_base {
+    const struct graph *graph;
+    const int64_t *order;
+};
+enum assay_code graph_build(float *vectors, size_t n, size_t dim, const struct graph_base *base, int threads,
+                            const atomic_bool *cancel, struct graph **out, struct err *err) MUST_USE;
 void graph_free(struct graph *g); /* NULL is ignored */
 
-/* The k best rows, unordered, by a beam of `ef`. `allowed`: a bitmap of rows, NULL for all. Returns how many were found
- * (fewer than k when the beam starved), or ASSAY_INTERNAL. */
-enum assay_code graph_search(const struct graph *g, const float *query, size_t k, int ef, const uint64_t *allowed,
-                             int64_t *rows, float *scores, size_t *found, struct err *err) MUST_USE;
+/* As beam_search: the k best rows by a beam of `ef` among `allowed` (NULL: all). */
+size_t graph_search(const struct graph *g, const float *query, size_t k, size_t ef, const uint64_t *allowed,
+                    struct arena *a, int64_t *rows, float *scores);
 
 /* The graph's links, without vectors, to and from bytes (FAISS' own format). */
 enum assay_code graph_write(const struct graph *g, struct buf *out, struct err *err) MUST_USE;

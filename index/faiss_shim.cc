@@ -6,7 +6,6 @@
 
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexHNSW.h>
-#include <faiss/impl/IDSelector.h>
 #include <faiss/impl/io.h>
 #include <faiss/index_io.h>
 #include <faiss/utils/distances.h>
@@ -93,6 +92,20 @@ faiss::MaybeOwnedVector<uint8_t> view_of(float *x, size_t n, size_t d)
     return faiss::MaybeOwnedVector<uint8_t>::create_view(x, n * d * sizeof(float), nullptr);
 }
 
+/* Vectors that lie at x already: what is added is only counted. */
+struct Borrowed : faiss::IndexFlat {
+    size_t room;
+    Borrowed(float *x, size_t n, size_t dim) : faiss::IndexFlat((faiss::idx_t)dim, faiss::METRIC_INNER_PRODUCT), room(n)
+    {
+        codes = view_of(x, n, dim);
+    }
+    void add(faiss::idx_t n, const float *) override
+    {
+        FAISS_THROW_IF_NOT_MSG((size_t)(ntotal + n) <= room, "more rows than there is room for");
+        ntotal += n;
+    }
+};
+
 struct Writer : faiss::IOWriter {
     void (*put)(void *, const void *, size_t);
     void *ctx;
@@ -118,30 +131,55 @@ struct Reader : faiss::IOReader {
 
 } // namespace
 
-int faiss_shim_set_construction(FaissIndex *hnsw, int ef, char why[FAISS_SHIM_WHY])
+int faiss_shim_new(float *x, size_t n, size_t d, int m, int ef_construction, const FaissIndex *base, FaissIndex **out,
+                   char why[FAISS_SHIM_WHY])
 {
-    return guarded(why, [&] { graph_of(hnsw)->hnsw.efConstruction = ef; });
+    return guarded(why, [&] {
+        auto graph = std::make_unique<faiss::IndexHNSWFlat>((int)d, m, faiss::METRIC_INNER_PRODUCT);
+        auto storage = std::make_unique<Borrowed>(x, n, d);
+        if (base != nullptr) {
+            const faiss::IndexHNSW *from = graph_of(base);
+            FAISS_THROW_IF_NOT_MSG(from->d == graph->d && (size_t)from->ntotal <= n, "the base does not fit");
+            graph->hnsw = from->hnsw;
+            graph->ntotal = storage->ntotal = from->ntotal;
+        }
+        graph->hnsw.efConstruction = ef_construction;
+        delete graph->storage;
+        graph->storage = storage.release();
+        *out = reinterpret_cast<FaissIndex *>(static_cast<faiss::Index *>(graph.release()));
+    });
 }
 
-int faiss_shim_borrow(FaissIndex *hnsw, float *x, size_t n, char why[FAISS_SHIM_WHY])
+int faiss_shim_reorder(FaissIndex *hnsw, const int64_t *order, float *x, char why[FAISS_SHIM_WHY])
 {
     return guarded(why, [&] {
         faiss::IndexHNSW *graph = graph_of(hnsw);
         auto *flat = dynamic_cast<faiss::IndexFlat *>(graph->storage);
-        FAISS_THROW_IF_NOT_MSG(flat != nullptr && (size_t)flat->ntotal == n, "unexpected storage");
-        flat->codes = view_of(x, n, (size_t)graph->d);
+        FAISS_THROW_IF_NOT_MSG(flat != nullptr, "unexpected storage");
+        graph->hnsw.permute_entries(order);
+        flat->codes = view_of(x, (size_t)graph->ntotal, (size_t)graph->d);
     });
 }
 
-int faiss_shim_search(const FaissIndex *hnsw, const float *query, size_t k, int ef, const uint8_t *bitmap, size_t rows,
-                      float *scores, int64_t *labels, char why[FAISS_SHIM_WHY])
+int faiss_shim_view(const FaissIndex *hnsw, struct beam_graph *out, char why[FAISS_SHIM_WHY])
 {
     return guarded(why, [&] {
-        faiss::IDSelectorBitmap selector((rows + 7) / 8, bitmap);
-        faiss::SearchParametersHNSW params;
-        params.efSearch = ef;
-        params.sel = bitmap != nullptr ? &selector : nullptr;
-        graph_of(hnsw)->search(1, query, (faiss::idx_t)k, scores, labels, &params);
+        const faiss::IndexHNSW *graph = graph_of(hnsw);
+        const auto *flat = dynamic_cast<const faiss::IndexFlat *>(graph->storage);
+        const faiss::HNSW &links = graph->hnsw;
+        size_t n = (size_t)graph->ntotal;
+        FAISS_THROW_IF_NOT_MSG(flat != nullptr && links.offsets.size() == n + 1 && links.levels.size() == n &&
+                                   links.offsets[n] == links.neighbors.size(),
+                               "unexpected graph");
+        out->links = links.neighbors.data();
+        out->offsets = links.offsets.data();
+        out->ground = (size_t)links.nb_neighbors(0);
+        out->upper = (size_t)links.nb_neighbors(1);
+        out->entry = links.entry_point;
+        out->max_level = links.max_level;
+        out->n = n;
+        out->dim = (size_t)graph->d;
+        out->vectors = flat->get_xb();
     });
 }
 

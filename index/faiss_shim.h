@@ -1,7 +1,7 @@
 /*
- * What FAISS 1.11's C API lacks, with C linkage: a beam per search, an HNSW graph without a second copy of its vectors,
- * and graphs to and from memory. Private to faiss_index.c. Each returns 0, or -1 with the reason in `why`; no exception
- * leaves it.
+ * What FAISS 1.11's C API lacks, with C linkage: an HNSW graph without a second copy of its vectors, one that begins
+ * with another's links, its arrays, and graphs to and from memory. Private to faiss_index.c. Each returns 0, or -1 with
+ * the reason in `why`; no exception leaves it.
  */
 #ifndef ASSAY_INDEX_FAISS_SHIM_H
 #define ASSAY_INDEX_FAISS_SHIM_H
@@ -11,19 +11,24 @@
 
 #include <faiss/c_api/Index_c.h>
 
+#include "index/beam.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 enum { FAISS_SHIM_WHY = 256 };
 
-/* Sets efConstruction. */
-int faiss_shim_set_construction(FaissIndex *hnsw, int ef, char why[FAISS_SHIM_WHY]);
-/* Lets the graph read the vectors at `x` (n * d floats, which must outlive it) and frees its own copy. */
-int faiss_shim_borrow(FaissIndex *hnsw, float *x, size_t n, char why[FAISS_SHIM_WHY]);
-/* As faiss_Index_search of one query, with a beam and an optional bitmap of `rows` bits that a label has to be in. */
-int faiss_shim_search(const FaissIndex *hnsw, const float *query, size_t k, int ef, const uint8_t *bitmap, size_t rows,
-                      float *scores, int64_t *labels, char why[FAISS_SHIM_WHY]);
+/* Makes an HNSW index by inner product over the vectors at `x` (n * d floats, borrowed: they must outlive it). It
+ * begins with the links of `base` (NULL: none), whose rows are the first of x; faiss_Index_add makes the next rows part
+ * of it. */
+int faiss_shim_new(float *x, size_t n, size_t d, int m, int ef_construction, const FaissIndex *base, FaissIndex **out,
+                   char why[FAISS_SHIM_WHY]);
+/* Puts the rows into another order: row i becomes what order[i] was, and the vectors are now those at `x` (borrowed).
+ */
+int faiss_shim_reorder(FaissIndex *hnsw, const int64_t *order, float *x, char why[FAISS_SHIM_WHY]);
+/* The graph's arrays, valid while it lives and does not change. */
+int faiss_shim_view(const FaissIndex *hnsw, struct beam_graph *out, char why[FAISS_SHIM_WHY]);
 /* Hands the graph's bytes, without the vectors, to `put` piece by piece. */
 int faiss_shim_write(const FaissIndex *hnsw, void (*put)(void *ctx, const void *p, size_t n), void *ctx,
                      char why[FAISS_SHIM_WHY]);

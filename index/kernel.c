@@ -8,16 +8,22 @@
 #pragma STDC FP_CONTRACT OFF
 #endif
 
-/* The fixed tree: lane i and lane i + half are added until one is left. */
-static inline float fold(float s[], size_t lanes)
-{
-    for (size_t half = lanes / 2; half > 0; half /= 2) {
-        for (size_t lane = 0; lane < half; lane++) {
-            s[lane] += s[lane + half];
-        }
-    }
-    return s[0];
-}
+/* The fixed tree: lane i and lane i + half are added until one is left. In registers, since rows are short and this is
+ * done for each. */
+typedef float lanes_4 __attribute__((vector_size(4 * sizeof(float))));
+typedef float lanes_8 __attribute__((vector_size(8 * sizeof(float))));
+#define FOLD_4(out, x) ((out) = ((x)[0] + (x)[2]) + ((x)[1] + (x)[3]))
+#define FOLD_8(out, x)                                                                                                 \
+    do {                                                                                                               \
+        lanes_4 half4 = __builtin_shufflevector(x, x, 0, 1, 2, 3) + __builtin_shufflevector(x, x, 4, 5, 6, 7);         \
+        FOLD_4(out, half4);                                                                                            \
+    } while (0)
+#define FOLD_16(out, x)                                                                                                \
+    do {                                                                                                               \
+        lanes_8 half8 = __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7) +                                        \
+                        __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15);                                   \
+        FOLD_8(out, half8);                                                                                            \
+    } while (0)
 
 /*
  * KERNEL_LANES running sums, held in registers of `width` floats each. A lane's value does not depend on how many lanes
@@ -65,7 +71,6 @@ static inline float fold(float s[], size_t lanes)
         }                                                                                                              \
         _Pragma("GCC unroll 4") for (size_t r = 0; r < (rows); r++)                                                    \
         {                                                                                                              \
-            float s[width];                                                                                            \
             _Pragma("GCC unroll 8") for (size_t n = REGISTERS / 2; n > 0; n /= 2)                                      \
             {                                                                                                          \
                 _Pragma("GCC unroll 8") for (size_t g = 0; g < n; g++)                                                 \
@@ -73,8 +78,7 @@ static inline float fold(float s[], size_t lanes)
                     sum[r][g] += sum[r][g + n];                                                                        \
                 }                                                                                                      \
             }                                                                                                          \
-            memcpy(s, &sum[r][0], sizeof(s));                                                                          \
-            out[r] = fold(s, width);                                                                                   \
+            FOLD_##width(out[r], sum[r][0]);                                                                           \
         }                                                                                                              \
     }
 

@@ -121,7 +121,7 @@ static enum assay_code find(struct search *s, const float *vector, size_t depth,
     }
     if (s->n_eligible > 0 && vector != NULL) {
         leg_init(s, LEG_VECTOR, depth);
-        TRY(nearest_leg(s, vector, err));
+        nearest_leg(s, vector);
         out->plan = s->graph_used ? "graph" : "exact";
     }
     rank_hits(s, out);

@@ -57,7 +57,7 @@ void lexical_leg(struct search *s);
 
 /* Offers the nearest eligible rows to legs[LEG_VECTOR], by graph or exactly, whichever is cheaper for each segment;
  * exactly when the query asks for it or the graph starves. Scores are kernel_dot's either way. */
-enum assay_code nearest_leg(struct search *s, const float *query, struct err *err) MUST_USE;
+void nearest_leg(struct search *s, const float *query);
 
 /* Turns the legs' candidates into hits: fusion, then quality and age, then what a document may have. What does not pass
  * the last check is left out, whatever found it. */

@@ -263,8 +263,50 @@ struct segment *segment_merge(struct segment *const *in, const uint64_t *const *
     return s;
 }
 
-enum assay_code segment_seal(struct segment *s, int threads, const atomic_bool *cancel, struct err *err)
+/* The largest input with a graph whose rows are all there; n: none. */
+static uint32_t find_base(struct segment *const *in, size_t n, const struct seg_origin *origins, size_t rows)
+{
+    size_t *kept = mem_calloc(n + 1, sizeof(*kept));
+    uint32_t best = (uint32_t)n;
+    for (size_t i = 0; i < rows; i++) {
+        kept[origins[i].input]++;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (in[i]->graph != NULL && kept[i] == in[i]->n && (best == n || in[i]->n > in[best]->n)) {
+            best = i;
+        }
+    }
+    free(kept);
+    return best;
+}
+
+/* Place of each row when the base's come first; NULL when they do. */
+static int64_t *base_order(const struct seg_origin *origins, size_t rows, uint32_t base, size_t base_rows)
+{
+    int64_t *order = mem_alloc((rows + 1) * sizeof(*order)), next = (int64_t)base_rows;
+    bool same = true;
+    for (size_t i = 0; i < rows; i++) {
+        order[i] = origins[i].input == base ? (int64_t)origins[i].row : next++;
+        same = same && order[i] == (int64_t)i;
+    }
+    if (same) {
+        free(order);
+        return NULL;
+    }
+    return order;
+}
+
+enum assay_code segment_seal(struct segment *s, struct segment *const *in, size_t n, const struct seg_origin *origins,
+                             int threads, const atomic_bool *cancel, struct err *err)
 {
     float *vectors = (float *)(void *)s->sec[SEC_VECTORS].data;
-    return graph_build(vectors, s->n, s->dim, threads, cancel, &s->graph, err);
+    uint32_t at = find_base(in, n, origins, s->n);
+    if (at == n) {
+        return graph_build(vectors, s->n, s->dim, NULL, threads, cancel, &s->graph, err);
+    }
+    int64_t *order = base_order(origins, s->n, at, in[at]->n);
+    struct graph_base base = {in[at]->graph, order};
+    enum assay_code code = graph_build(vectors, s->n, s->dim, &base, threads, cancel, &s->graph, err);
+    free(order);
+    return code;
 }

@@ -173,6 +173,7 @@ enum assay_code vindex_collection_open(struct vindex *v, const struct vindex_spe
     c->words = words_new();
     c->embedder = embedder_new();
     c->next_file = 1;
+    c->applied_us = clock_mono_us();
     files_load(c);
     init_waiting(c);
     views_init(&c->views, make_view(c));
