@@ -4,13 +4,15 @@
 
 #include "index/collection.h"
 #include "index/kernel.h"
+#include "index/static_model.h"
 
 /*
  * Weight of the vector leg beside 1 of the lexical leg. Trained embeddings count as much as words. The built-in one
  * knows hardly more than the words themselves, so it may settle near-ties and find what shares no whole word, and no
  * more: measured on public test collections, equal weights cost ranking quality and this does not.
  */
-static const double vector_weight[] = {[EMBEDDER_BUILTIN] = 0.02, [EMBEDDER_CLIENT] = 1, [EMBEDDER_OPENAI] = 1};
+static const double vector_weight[] = {
+    [EMBEDDER_BUILTIN] = 0.02, [EMBEDDER_CLIENT] = 1, [EMBEDDER_OPENAI] = 1, [EMBEDDER_STATIC] = 1};
 
 double vindex_vector_weight(enum embedder_kind kind)
 {
@@ -41,7 +43,8 @@ static enum assay_code check(const struct vindex_collection *c, const struct vin
     if (q->mode == VINDEX_LEXICAL && q->text.ptr == NULL) {
         return err_set(err, ASSAY_INVALID, NULL, "a lexical search needs the text of a query");
     }
-    if (q->mode == VINDEX_VECTOR && q->vector == NULL && c->spec.kind != EMBEDDER_BUILTIN) {
+    if (q->mode == VINDEX_VECTOR && q->vector == NULL && c->spec.kind != EMBEDDER_BUILTIN &&
+        c->spec.kind != EMBEDDER_STATIC) {
         return err_set(err, ASSAY_INVALID, NULL, "a vector search needs a vector: this collection's come from outside");
     }
     if (q->text.ptr == NULL && q->vector == NULL) {
@@ -56,7 +59,8 @@ static double query_idf(void *ctx, struct str stem)
 }
 
 /* The unit vector to search by; *out is NULL when there is none (a query without words, or a foreign embedder). */
-static enum assay_code query_vector(struct search *s, enum embedder_kind kind, const float **out, struct err *err)
+static enum assay_code query_vector(struct search *s, const struct vindex_spec *spec, const float **out,
+                                    struct err *err)
 {
     *out = NULL;
     if (!wants_vector(s->q)) {
@@ -66,8 +70,10 @@ static enum assay_code query_vector(struct search *s, enum embedder_kind kind, c
     if (s->q->vector != NULL) {
         TRY(kernel_normalise(s->q->vector, s->dim, v, err));
         *out = v;
-    } else if (kind == EMBEDDER_BUILTIN &&
+    } else if (spec->kind == EMBEDDER_BUILTIN &&
                embed_query(s->scratch->embedder, s->scratch->words, s->q->text, s->dim, query_idf, s, v)) {
+        *out = v;
+    } else if (spec->kind == EMBEDDER_STATIC && static_model_embed(spec->model, s->q->text, v)) {
         *out = v;
     }
     return ASSAY_OK;
@@ -146,7 +152,7 @@ static void answer(struct search *s, enum embedder_kind kind, struct vindex_resu
     }
 }
 
-static enum assay_code run(struct search *s, enum embedder_kind kind, struct vindex_result *out, struct err *err)
+static enum assay_code run(struct search *s, const struct vindex_spec *spec, struct vindex_result *out, struct err *err)
 {
     const float *vector = NULL;
     size_t depth = s->q->mode != VINDEX_HYBRID ? s->q->k : 2 * s->q->k > FUSE_DEPTH ? 2 * s->q->k : FUSE_DEPTH;
@@ -157,7 +163,7 @@ static enum assay_code run(struct search *s, enum embedder_kind kind, struct vin
     if (s->q->text.ptr != NULL) {
         lexical_terms(s);
     }
-    TRY(query_vector(s, kind, &vector, err));
+    TRY(query_vector(s, spec, &vector, err));
     if (s->n_eligible > 0 && wants_text(s->q) && s->q->text.ptr != NULL) {
         leg_init(s, LEG_LEXICAL, depth);
         lexical_leg(s);
@@ -167,7 +173,7 @@ static enum assay_code run(struct search *s, enum embedder_kind kind, struct vin
         TRY(nearest_leg(s, vector, err));
         out->plan = s->graph_used ? "graph" : "exact";
     }
-    answer(s, kind, out);
+    answer(s, spec->kind, out);
     return ASSAY_OK;
 }
 
@@ -186,7 +192,7 @@ enum assay_code vindex_search(struct vindex_collection *c, const struct vindex_q
     out->pin = slot;
     out->seq = s.view->seq;
     out->commit = s.view->commit;
-    enum assay_code code = run(&s, c->spec.kind, out, err);
+    enum assay_code code = run(&s, &c->spec, out, err);
     if (code != ASSAY_OK) {
         vindex_result_release(c, out);
     }
