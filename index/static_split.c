@@ -54,35 +54,43 @@ void static_pieces_free(struct static_pieces *p)
 {
     buf_free(&p->text);
     buf_free(&p->spare);
-    free(p->items);
+    free(p->spans.items);
+    free(p->spare_spans.items);
     *p = (struct static_pieces){0};
 }
 
-static void add(struct static_span **items, size_t *n, size_t *cap, size_t from, size_t to)
+static void add(struct static_spans *spans, size_t from, size_t to)
 {
     if (from == to) {
         return;
     }
-    if (*n == *cap) {
-        *cap = *cap * 2 + 64;
-        *items = mem_realloc(*items, *cap * sizeof(**items));
+    if (spans->n == spans->cap) {
+        spans->cap = spans->cap * 2 + 64;
+        spans->items = mem_realloc(spans->items, spans->cap * sizeof(*spans->items));
     }
-    (*items)[(*n)++] = (struct static_span){from, to};
+    spans->items[spans->n++] = (struct static_span){from, to};
+}
+
+static void swap_spans(struct static_pieces *p)
+{
+    struct static_spans swap = p->spans;
+    p->spans = p->spare_spans;
+    p->spare_spans = swap;
 }
 
 static void split_classes(const struct step *s, struct static_pieces *p)
 {
-    struct static_span *items = NULL;
-    size_t n = 0, cap = 0;
-    for (size_t k = 0; k < p->n; k++) {
-        size_t start = p->items[k].from, end = p->items[k].to;
+    struct static_spans *out = &p->spare_spans;
+    out->n = 0;
+    for (size_t k = 0; k < p->spans.n; k++) {
+        size_t start = p->spans.items[k].from, end = p->spans.items[k].to;
         enum class before = CLASS_ALONE;
         for (size_t i = start, len = 0; i < end; i += len) {
             uint32_t cp = 0;
             len = str_utf8_next(p->text.data + i, end - i, &cp);
             enum class now = classify(s, cp);
             if (now != before || now == CLASS_ALONE) {
-                add(&items, &n, &cap, start, i);
+                add(out, start, i);
                 start = i;
             }
             if (now == CLASS_GONE) {
@@ -90,15 +98,12 @@ static void split_classes(const struct step *s, struct static_pieces *p)
             }
             before = now;
         }
-        add(&items, &n, &cap, start, end);
+        add(out, start, end);
     }
-    free(p->items);
-    p->items = items;
-    p->n = n;
-    p->cap = cap;
+    swap_spans(p);
 }
 
-/* One piece, blanks replaced by the mark, goes to p->spare; the spans to `items`. */
+/* Appends a piece with its blanks replaced by the mark. */
 static void put_metaspace(const struct step *s, struct str piece, bool prepend, struct buf *out)
 {
     bool marked = piece.len >= s->mark.len && memcmp(piece.ptr, s->mark.ptr, s->mark.len) == 0;
@@ -118,36 +123,33 @@ static void put_metaspace(const struct step *s, struct str piece, bool prepend, 
 
 static void split_metaspace(const struct step *s, struct static_pieces *p, bool first)
 {
-    struct static_span *items = NULL;
-    size_t n = 0, cap = 0;
+    struct static_spans *out = &p->spare_spans;
+    out->n = 0;
     p->spare.len = 0;
-    for (size_t k = 0; k < p->n; k++) {
-        struct str piece = {p->text.data + p->items[k].from, p->items[k].to - p->items[k].from};
+    for (size_t k = 0; k < p->spans.n; k++) {
+        const struct static_span *span = &p->spans.items[k];
+        bool prepend = s->prepend == PREPEND_ALWAYS || (s->prepend == PREPEND_FIRST && first && span->from == 0);
         size_t start = p->spare.len;
-        bool at_start = first && p->items[k].from == 0;
-        put_metaspace(s, piece, s->prepend == PREPEND_ALWAYS || (s->prepend == PREPEND_FIRST && at_start), &p->spare);
+        put_metaspace(s, (struct str){p->text.data + span->from, span->to - span->from}, prepend, &p->spare);
         for (size_t i = start + 1; s->split && i + s->mark.len <= p->spare.len; i++) {
             if (memcmp(p->spare.data + i, s->mark.ptr, s->mark.len) == 0) {
-                add(&items, &n, &cap, start, i);
+                add(out, start, i);
                 start = i;
                 i += s->mark.len - 1;
             }
         }
-        add(&items, &n, &cap, start, p->spare.len);
+        add(out, start, p->spare.len);
     }
     struct buf swap = p->text;
     p->text = p->spare;
     p->spare = swap;
-    free(p->items);
-    p->items = items;
-    p->n = n;
-    p->cap = cap;
+    swap_spans(p);
 }
 
 void static_split(const struct static_splitter *s, struct static_pieces *p, bool first)
 {
-    p->n = 0;
-    add(&p->items, &p->n, &p->cap, 0, p->text.len);
+    p->spans.n = 0;
+    add(&p->spans, 0, p->text.len);
     for (size_t i = 0; i < s->n; i++) {
         if (s->steps[i].kind == STEP_METASPACE) {
             split_metaspace(&s->steps[i], p, first);

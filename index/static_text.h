@@ -35,10 +35,15 @@ void static_normalise(const struct static_normaliser *n, struct buf *text, struc
 struct static_span {
     size_t from, to;
 };
-struct static_pieces {
-    struct buf text, spare;
-    struct static_span *items; /* of `text`, in order, none empty */
+struct static_spans {
+    struct static_span *items;
     size_t n, cap;
+};
+struct static_pieces {
+    struct buf text;
+    struct static_spans spans; /* of `text`, in order, none empty */
+    struct buf spare;          /* working space, as the next */
+    struct static_spans spare_spans;
 };
 void static_pieces_free(struct static_pieces *p);
 

@@ -158,8 +158,8 @@ static void encode_plain(struct encoding *e, bool first)
 {
     struct static_pieces *p = &e->pieces;
     static_split(e->t->splitter, p, first);
-    for (size_t i = 0; i < p->n && e->n < e->max; i++) {
-        struct str piece = {p->text.data + p->items[i].from, p->items[i].to - p->items[i].from};
+    for (size_t i = 0; i < p->spans.n && e->n < e->max; i++) {
+        struct str piece = {p->text.data + p->spans.items[i].from, p->spans.items[i].to - p->spans.items[i].from};
         if (e->t->unigram) {
             encode_unigram(e, piece);
         } else {

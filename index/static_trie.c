@@ -34,7 +34,7 @@ static int piece_order(const void *pa, const void *pb)
 
 static void add_node(struct static_trie *t, struct range **ranges, uint8_t label, size_t from, size_t to)
 {
-    if (t->n + 1 >= t->cap) {
+    if (*ranges == NULL || t->n + 1 >= t->cap) {
         t->cap = t->cap * 2 + 64;
         t->labels = mem_realloc(t->labels, t->cap);
         t->first = mem_realloc(t->first, t->cap * sizeof(*t->first));
