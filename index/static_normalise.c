@@ -270,17 +270,24 @@ static size_t match(const struct pattern *p, struct str text)
 
 static void replace_literal(const struct step *s, struct str in, struct buf *out)
 {
-    const struct str *literal = &s->pattern.literal;
-    while (literal->len > 0) {
-        const char *at = memmem(in.ptr, in.len, literal->ptr, literal->len);
-        if (at == NULL) {
+    const struct str literal = s->pattern.literal;
+    size_t done = 0, at = 0;
+    while (literal.len > 0 && at < in.len && out->len < STATIC_TEXT_MAX) {
+        const char *found = memchr(in.ptr + at, literal.ptr[0], in.len - at);
+        if (found == NULL) {
             break;
         }
-        static_put(out, in.ptr, (size_t)(at - in.ptr));
+        at = (size_t)(found - in.ptr);
+        if (in.len - at < literal.len || memcmp(found, literal.ptr, literal.len) != 0) {
+            at++;
+            continue;
+        }
+        static_put(out, in.ptr + done, at - done);
         static_put(out, s->content.ptr, s->content.len);
-        in = (struct str){at + literal->len, in.len - (size_t)(at - in.ptr) - literal->len};
+        at += literal.len;
+        done = at;
     }
-    static_put(out, in.ptr, in.len);
+    static_put(out, in.ptr + done, in.len - done);
 }
 
 static void replace_repeated(const struct step *s, struct str in, struct buf *out)
@@ -332,14 +339,19 @@ static void run(const struct step *s, struct str in, struct buf *out)
     }
 }
 
+/* A text may grow, but not by step after step: the work stays in proportion to what came in. */
 void static_normalise(const struct static_normaliser *n, struct buf *text, struct buf *spare)
 {
+    size_t most = text->len * STATIC_GROWTH + 1024;
     for (size_t i = 0; i < n->n; i++) {
         spare->len = 0;
         run(&n->steps[i], buf_str(text), spare);
         struct buf swap = *text;
         *text = *spare;
         *spare = swap;
+        if (text->len > most) {
+            text->len = str_utf8_cut((struct str){text->data, most});
+        }
     }
 }
 

@@ -15,7 +15,8 @@
 
 enum {
     STATIC_STEPS_MAX = 256,   /* steps of each kind, sequences unfolded */
-    STATIC_TEXT_MAX = 1 << 20 /* bytes of a text on its way; what would go beyond is left out */
+    STATIC_GROWTH = 16,       /* times as long as it was may a text become (and 1 KiB) */
+    STATIC_TEXT_MAX = 1 << 18 /* bytes of a text on its way; what would go beyond is left out */
 };
 
 /* ---- classes of code points, as the tokenizers library has them ---- */
