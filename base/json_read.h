@@ -64,6 +64,10 @@ enum { JSON_STR_MAX = 65536 };
  * (both checked before the tree is built), no NUL, no number out of range. The tree is freed with the arena.
  * ASSAY_INVALID with line and column otherwise; the message never repeats the text. */
 enum assay_code json_parse(struct arena *a, struct str text, json_t **out, struct err *err) MUST_USE;
+/* The same with another limit on values, for files of the operator's own (a vocabulary), never for what a client sends.
+ */
+enum assay_code json_parse_large(struct arena *a, struct str text, size_t values_max, json_t **out,
+                                 struct err *err) MUST_USE;
 
 /* Reads `obj` into `target` (which the caller has set to the defaults). prefix is the pointer of obj itself ("" at
  * top). ASSAY_INVALID with every problem in err->fields; the target is then half filled and not to be used. */

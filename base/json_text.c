@@ -11,7 +11,7 @@
 
 /* Walks the text without recursion and measures what the tree would cost, so that hostile nesting or a flood of tiny
  * values is refused before anything is allocated. Syntax is left to the parser. */
-static enum assay_code check_shape(struct str text, struct err *err)
+static enum assay_code check_shape(struct str text, size_t values_max, struct err *err)
 {
     size_t depth = 0, values = 0, line = 1, line_start = 0;
     bool in_string = false;
@@ -39,9 +39,9 @@ static enum assay_code check_shape(struct str text, struct err *err)
             return err_set(err, ASSAY_INVALID, "invalid-json",
                            "JSON is nested deeper than %d levels at line %zu, column %zu.", JSON_DEPTH_MAX, line,
                            i - line_start + 1);
-        if (values > JSON_VALUES_MAX)
-            return err_set(err, ASSAY_INVALID, "invalid-json", "JSON has more than %d values at line %zu, column %zu.",
-                           JSON_VALUES_MAX, line, i - line_start + 1);
+        if (values > values_max)
+            return err_set(err, ASSAY_INVALID, "invalid-json", "JSON has more than %zu values at line %zu, column %zu.",
+                           values_max, line, i - line_start + 1);
     }
     return ASSAY_OK;
 }
@@ -84,11 +84,11 @@ static void free_tree(void *tree)
     json_decref(tree);
 }
 
-enum assay_code json_parse(struct arena *a, struct str text, json_t **out, struct err *err)
+enum assay_code json_parse_large(struct arena *a, struct str text, size_t values_max, json_t **out, struct err *err)
 {
     if (text.len == 0)
         return err_set(err, ASSAY_INVALID, "invalid-json", "JSON is expected, but there is none.");
-    TRY(check_shape(text, err));
+    TRY(check_shape(text, values_max, err));
     json_error_t why;
     json_t *tree = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
     if (!tree)
@@ -97,6 +97,11 @@ enum assay_code json_parse(struct arena *a, struct str text, json_t **out, struc
     arena_defer(a, free_tree, tree);
     *out = tree;
     return ASSAY_OK;
+}
+
+enum assay_code json_parse(struct arena *a, struct str text, json_t **out, struct err *err)
+{
+    return json_parse_large(a, text, JSON_VALUES_MAX, out, err);
 }
 
 struct member {

@@ -101,6 +101,7 @@ static enum assay_code read_declarations(struct request *req, const struct creat
     if (!in->embedder)
         TRY(json_parse(a, STR_LIT("{\"kind\":\"builtin\"}"), &builtin, err));
     TRY(embedder_spec_parse(a, in->embedder ? in->embedder : builtin, "/embedder", &spec, &out->embedder_json, err));
+    TRY(catalog_resolve_embedder(req->server->catalog, a, "/embedder", &spec, &out->embedder_json, err));
     if (in->pipeline)
         TRY(pipeline_parse(a, in->pipeline, "/pipeline", &pipeline, err));
     else

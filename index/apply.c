@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "index/collection.h"
 #include "index/kernel.h"
+#include "index/static_model.h"
 
 /* A chunk of the run that is to be added: its last ADD, and what later changes of the run made of it. */
 struct added {
@@ -152,6 +153,8 @@ static enum assay_code prepare_vectors(struct batch *b, struct err *err)
             TRY(kernel_normalise(ch->embedding, dim, out, err));
         } else if (b->c->spec.kind == EMBEDDER_BUILTIN) {
             embed_chunk(b->c->embedder, b->c->words, ch->title, ch->heading, ch->text, dim, out);
+        } else if (b->c->spec.kind == EMBEDDER_STATIC) {
+            static_model_embed_chunk(b->c->spec.model, ch->title, ch->heading, ch->text, out);
         } else {
             return err_set(err, ASSAY_INVALID, NULL, "a chunk came without the vector that its collection needs");
         }

@@ -1,6 +1,6 @@
 /*
  * Files that are there whole or not at all: written under a temporary name with a running checksum (XXH3, 128 bits),
- * fsynced, renamed. Private to files.c and segment_file.c.
+ * fsynced, renamed. Private to index/.
  */
 #ifndef ASSAY_INDEX_DISKFILE_H
 #define ASSAY_INDEX_DISKFILE_H

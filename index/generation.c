@@ -96,7 +96,11 @@ static enum assay_code remake(struct build_job *job, size_t i, struct embedder *
         return ASSAY_OK;
     }
     embed(t->out[i], t->lsa, e, w);
-    return job->in[i]->graph != NULL ? segment_seal(t->out[i], job->threads, &job->cancel, err) : ASSAY_OK;
+    if (job->in[i]->graph == NULL) {
+        return ASSAY_OK;
+    }
+    /* From nothing: the links of the original's graph belong to the other vectors. */
+    return segment_seal(t->out[i], NULL, 0, NULL, job->threads, &job->cancel, err);
 }
 
 static void remake_all(struct build_job *job)

@@ -4,13 +4,15 @@
 
 #include "index/collection.h"
 #include "index/kernel.h"
+#include "index/static_model.h"
 
 /*
  * Weight of the vector leg beside 1 of the lexical leg. Trained embeddings count as much as words. The built-in one
  * knows hardly more than the words themselves, so it may settle near-ties and find what shares no whole word, and no
  * more: measured on public test collections, equal weights cost ranking quality and this does not.
  */
-static const double vector_weight[] = {[EMBEDDER_BUILTIN] = 0.2, [EMBEDDER_CLIENT] = 1, [EMBEDDER_OPENAI] = 1};
+static const double vector_weight[] = {
+    [EMBEDDER_BUILTIN] = 0.2, [EMBEDDER_CLIENT] = 1, [EMBEDDER_OPENAI] = 1, [EMBEDDER_STATIC] = 1};
 
 struct vindex_ranking vindex_ranking_default(enum embedder_kind kind)
 {
@@ -53,7 +55,8 @@ static enum assay_code check(const struct vindex_collection *c, const struct vin
     if (q->mode == VINDEX_LEXICAL && q->text.ptr == NULL) {
         return err_set(err, ASSAY_INVALID, NULL, "a lexical search needs the text of a query");
     }
-    if (q->mode == VINDEX_VECTOR && q->vector == NULL && c->spec.kind != EMBEDDER_BUILTIN) {
+    if (q->mode == VINDEX_VECTOR && q->vector == NULL && c->spec.kind != EMBEDDER_BUILTIN &&
+        c->spec.kind != EMBEDDER_STATIC) {
         return err_set(err, ASSAY_INVALID, NULL, "a vector search needs a vector: this collection's come from outside");
     }
     if (q->text.ptr == NULL && q->vector == NULL) {
@@ -68,7 +71,8 @@ static double query_idf(void *ctx, struct str stem)
 }
 
 /* The unit vector to search by; *out is NULL when there is none (a query without words, or a foreign embedder). */
-static enum assay_code query_vector(struct search *s, enum embedder_kind kind, const float **out, struct err *err)
+static enum assay_code query_vector(struct search *s, const struct vindex_spec *spec, const float **out,
+                                    struct err *err)
 {
     *out = NULL;
     if (!wants_vector(s->q)) {
@@ -78,14 +82,16 @@ static enum assay_code query_vector(struct search *s, enum embedder_kind kind, c
     if (s->q->vector != NULL) {
         TRY(kernel_normalise(s->q->vector, s->dim, v, err));
         *out = v;
-    } else if (kind == EMBEDDER_BUILTIN && s->view->lsa != NULL) {
+    } else if (spec->kind == EMBEDDER_BUILTIN && s->view->lsa != NULL) {
         memset(v, 0, s->dim * sizeof(*v));
         for (size_t i = 0; i < s->n_terms; i++) {
             lsa_query_term(s->view->lsa, s->terms[i].stem, s->terms[i].count, v);
         }
         *out = lsa_query_finish(s->view->lsa, v) ? v : NULL;
-    } else if (kind == EMBEDDER_BUILTIN &&
+    } else if (spec->kind == EMBEDDER_BUILTIN &&
                embed_query(s->scratch->embedder, s->scratch->words, s->q->text, s->dim, query_idf, s, v)) {
+        *out = v;
+    } else if (spec->kind == EMBEDDER_STATIC && static_model_embed(spec->model, s->q->text, v)) {
         *out = v;
     }
     return ASSAY_OK;
@@ -110,8 +116,7 @@ static void leg_init(struct search *s, int leg, size_t depth)
 }
 
 /* Runs the legs to a depth and ranks what they found. */
-static enum assay_code find(struct search *s, const float *vector, size_t depth, struct vindex_result *out,
-                            struct err *err)
+static void find(struct search *s, const float *vector, size_t depth, struct vindex_result *out)
 {
     out->n = 0;
     s->legs[LEG_LEXICAL] = s->legs[LEG_VECTOR] = (struct top){0};
@@ -125,7 +130,6 @@ static enum assay_code find(struct search *s, const float *vector, size_t depth,
         out->plan = s->graph_used ? "graph" : "exact";
     }
     rank_hits(s, out);
-    return ASSAY_OK;
 }
 
 /* Where the order is not that of one leg, a hit may come from further down. */
@@ -143,10 +147,10 @@ static bool more_to_find(const struct search *s, const struct vindex_result *out
     return s->q->max_per_document > 0 && out->n < s->q->k && cut && depth < s->n_eligible && depth < DEPTH_MAX;
 }
 
-static enum assay_code run(struct search *s, enum embedder_kind kind, struct vindex_result *out, struct err *err)
+static enum assay_code run(struct search *s, const struct vindex_spec *spec, struct vindex_result *out, struct err *err)
 {
     const float *vector = NULL;
-    s->ranking = s->q->ranking != NULL ? *s->q->ranking : vindex_ranking_default(kind);
+    s->ranking = s->q->ranking != NULL ? *s->q->ranking : vindex_ranking_default(spec->kind);
     out->plan = "none";
     principals(s);
     eligible_compile(s);
@@ -154,9 +158,9 @@ static enum assay_code run(struct search *s, enum embedder_kind kind, struct vin
     if (s->q->text.ptr != NULL) {
         lexical_terms(s);
     }
-    TRY(query_vector(s, kind, &vector, err));
+    TRY(query_vector(s, spec, &vector, err));
     for (size_t depth = first_depth(s);; depth *= DEPTH_GROWTH) {
-        TRY(find(s, vector, depth, out, err));
+        find(s, vector, depth, out);
         if (!more_to_find(s, out, depth)) {
             return ASSAY_OK;
         }
@@ -182,7 +186,7 @@ enum assay_code vindex_search(struct vindex_collection *c, const struct vindex_q
         out->learned = true;
         lsa_id(s.view->lsa, &out->embedder);
     }
-    enum assay_code code = run(&s, c->spec.kind, out, err);
+    enum assay_code code = run(&s, &c->spec, out, err);
     if (code != ASSAY_OK) {
         vindex_result_release(c, out);
     }

@@ -300,7 +300,7 @@ enum assay_code segment_seal(struct segment *s, struct segment *const *in, size_
                              int threads, const atomic_bool *cancel, struct err *err)
 {
     float *vectors = (float *)(void *)s->sec[SEC_VECTORS].data;
-    uint32_t at = find_base(in, n, origins, s->n);
+    uint32_t at = n > 0 ? find_base(in, n, origins, s->n) : 0;
     if (at == n) {
         return graph_build(vectors, s->n, s->dim, NULL, threads, cancel, &s->graph, err);
     }

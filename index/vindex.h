@@ -31,7 +31,8 @@ enum { VINDEX_DIM_MAX = 4096, VINDEX_K_MAX = 1000, VINDEX_QUERY_MAX = 8192 /* by
 enum chunk_state { CHUNK_PENDING, CHUNK_ACTIVE, CHUNK_QUARANTINED, CHUNK_RETIRED, CHUNK_STATE_COUNT };
 const char *chunk_state_name(enum chunk_state s);
 
-enum embedder_kind { EMBEDDER_BUILTIN, EMBEDDER_CLIENT, EMBEDDER_OPENAI };
+enum embedder_kind { EMBEDDER_BUILTIN, EMBEDDER_CLIENT, EMBEDDER_OPENAI, EMBEDDER_STATIC };
+struct static_model;
 
 /* ---- process ---- */
 struct vindex_config {
@@ -50,6 +51,7 @@ struct vindex_spec {
     struct digest identity; /* changes when the collection is another one or its embedder differs */
     enum embedder_kind kind;
     int dim;
+    const struct static_model *model; /* of EMBEDDER_STATIC, with `dim` dimensions; outlives the collection */
 };
 struct vindex_collection;
 /* Loads what the disk has. *applied is the sequence to follow the change log from (0: from the start). */
@@ -79,9 +81,8 @@ struct vindex_change {
     size_t from, to;
     int page;
     double quality;
-    const float
-        *embedding; /* dim floats, any finite norm > 0 (normalised here); NULL: the built-in embedder computes it */
-    bool has_acl;   /* false: for everyone. true with an empty list: for nobody */
+    const float *embedding; /* dim floats, any finite norm > 0 (normalised here); NULL: the index computes it */
+    bool has_acl;           /* false: for everyone. true with an empty list: for nobody */
     struct str_list acl;
     int64_t modified_at_us; /* deadline of the document = modified_at + the source's max_age */
     struct str source_name;
@@ -122,9 +123,9 @@ enum { VINDEX_CONTEXT_MAX = 10, VINDEX_CONTEXT_K_MAX = 100 };
 enum vindex_mode { VINDEX_HYBRID, VINDEX_VECTOR, VINDEX_LEXICAL };
 struct vindex_query {
     enum vindex_mode mode;
-    struct str text;     /* for the lexical leg and the built-in embedder; may be absent with `vector` in mode vector */
-    const float *vector; /* dim finite floats or NULL: the built-in embedder makes it of text */
-    size_t k;            /* 1..VINDEX_K_MAX */
+    struct str text;             /* for the lexical leg and the embedder; may be absent with `vector` in mode vector */
+    const float *vector;         /* dim finite floats or NULL: a built-in or static embedder makes it of text */
+    size_t k;                    /* 1..VINDEX_K_MAX */
     const struct filter *filter; /* NULL: none */
     double min_quality;
     struct str_list principals; /* groups that the caller may see by */

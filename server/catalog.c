@@ -18,17 +18,19 @@ enum { PAGE = 100, ARENA_FIRST = 1 << 14 };
 struct catalog {
     struct store *store;
     struct vindex *vindex;
+    struct static_models *models;
     pthread_mutex_t lock; /* one refresh at a time; guards arena */
     struct arena *arena;  /* owns every collection; only grows */
     atomic_size_t n;
     struct collection *items[CATALOG_MAX];
 };
 
-struct catalog *catalog_new(struct store *store, struct vindex *v)
+struct catalog *catalog_new(struct store *store, struct vindex *v, const char *models_dir)
 {
     struct catalog *c = mem_calloc(1, sizeof *c);
     c->store = store;
     c->vindex = v;
+    c->models = static_models_new(models_dir);
     c->arena = arena_new(ARENA_FIRST);
     pthread_mutex_init(&c->lock, NULL);
     atomic_init(&c->n, 0);
@@ -42,6 +44,7 @@ void catalog_free(struct catalog *c)
     size_t n = atomic_load(&c->n);
     for (size_t i = 0; i < n; i++)
         vindex_collection_close(c->items[i]->index);
+    static_models_free(c->models); /* the indexes are closed */
     arena_free(c->arena);
     pthread_mutex_destroy(&c->lock);
     free(c);
@@ -84,13 +87,30 @@ enum assay_code catalog_get(struct catalog *c, struct str name, bool in_body, st
     return code;
 }
 
-/* What identifies the vectors: the declaration, and for the built-in embedder also its algorithm. */
+static void static_digest(struct str declaration, struct digest *out)
+{
+    struct digest_ctx *ctx = digest_begin();
+    digest_update_field(ctx, STR_LIT("assay static embedder 1"));
+    digest_update_field(ctx, declaration);
+    digest_end(ctx, out);
+}
+
+/* What identifies the vectors: the declaration (for a static embedder it holds the model's digest), and what computes
+ * them here. Raise the number when the same model gives other vectors than before. */
 static void embedder_digest(const struct collection *c, struct digest *out)
 {
     if (c->spec.kind == EMBEDDER_BUILTIN)
         embed_builtin_id(c->spec.dim, out);
+    else if (c->spec.kind == EMBEDDER_STATIC)
+        static_digest(c->embedder_json, out);
     else
         digest_sha256(c->embedder_json.ptr, c->embedder_json.len, out);
+}
+
+enum assay_code catalog_resolve_embedder(struct catalog *c, struct arena *a, const char *pointer,
+                                         struct embedder_spec *spec, struct str *canonical, struct err *err)
+{
+    return embedder_spec_resolve(a, c->models, pointer, spec, canonical, err);
 }
 
 /* The index belongs to this collection under this embedder: a new release with another built-in embedder starts over.
@@ -112,8 +132,10 @@ static enum assay_code parse_member(struct arena *a, struct str text, const char
 }
 
 /* Everything of a collection but its index; in c->arena. */
-static enum assay_code build(struct arena *a, const struct collection_row *row, struct collection *c, struct err *err)
+static enum assay_code build(struct catalog *cat, const struct collection_row *row, struct collection *c,
+                             struct err *err)
 {
+    struct arena *a = cat->arena;
     json_t *json = NULL;
     struct str text;
     c->id = row->id;
@@ -123,6 +145,7 @@ static enum assay_code build(struct arena *a, const struct collection_row *row, 
     c->created_at_us = row->created_at_us;
     TRY(parse_member(a, c->embedder_json, "embedder", &json, err));
     TRY(embedder_spec_parse(a, json, "/embedder", &c->spec, &text, err));
+    TRY(catalog_resolve_embedder(cat, a, "/embedder", &c->spec, &text, err));
     TRY(parse_member(a, str_dup(a, row->pipeline_json), "pipeline", &json, err));
     TRY(pipeline_parse(a, json, "/pipeline", &c->pipeline, err));
     if (!digest_eq(&c->pipeline.id, &row->pipeline))
@@ -142,8 +165,9 @@ static enum assay_code publish(struct catalog *cat, const struct collection_row 
     struct collection *c = ARENA_NEW(cat->arena, struct collection);
     if (n == CATALOG_MAX)
         return err_set(err, ASSAY_TOO_MANY, "too-many-collections", "There are more than %d collections.", CATALOG_MAX);
-    TRY(build(cat->arena, row, c, err));
-    struct vindex_spec spec = {.id = c->id, .identity = c->identity, .kind = c->spec.kind, .dim = c->spec.dim};
+    TRY(build(cat, row, c, err));
+    struct vindex_spec spec = {
+        .id = c->id, .identity = c->identity, .kind = c->spec.kind, .dim = c->spec.dim, .model = c->spec.static_model};
     TRY(vindex_collection_open(cat->vindex, &spec, &c->index, &c->applied_at_open, err));
     cat->items[n] = c;
     atomic_store_explicit(&cat->n, n + 1, memory_order_release);

@@ -7,6 +7,7 @@
 #define ASSAY_SERVER_CATALOG_H
 
 #include "base/call.h"
+#include "index/static_models.h"
 #include "index/vindex.h"
 #include "ingest/pipeline.h"
 #include "server/policy.h"
@@ -20,12 +21,16 @@ struct embedder_spec {
     /* kind openai: */
     struct str base_url, model, key_name, query_prefix, document_prefix;
     int batch_size, timeout_ms, retries;
+    /* kind static: `model` as well; */
+    bool has_digest;
+    struct digest digest;                    /* of the model's files, when it was given or has been resolved */
+    const struct static_model *static_model; /* NULL before embedder_spec_resolve */
 };
 struct collection { /* immutable after publication, but for what is marked */
     int32_t id;
     struct str name, description, embedder_json, policy_json;
     struct digest identity;
-    struct digest embedder; /* SHA-256 of embedder_json; for builtin embed_builtin_id */
+    struct digest embedder; /* SHA-256 of embedder_json; for builtin and static of what computes it as well */
     struct digest policy;   /* SHA-256 of policy_json */
     struct embedder_spec spec;
     struct pipeline pipeline;
@@ -36,7 +41,8 @@ struct collection { /* immutable after publication, but for what is marked */
 };
 
 struct catalog;
-struct catalog *catalog_new(struct store *store, struct vindex *v);
+/* models_dir: where the models of static embedders are; "" for none. */
+struct catalog *catalog_new(struct store *store, struct vindex *v, const char *models_dir);
 void catalog_free(struct catalog *c); /* closes the indexes */
 /* Loads collections not yet known (at start, and when another server made one) and makes `default` when it is missing.
  * A collection that cannot be opened is logged and left out. Blocks; one thread at a time, others wait. */
@@ -50,8 +56,16 @@ struct collection *catalog_by_id(struct catalog *c, int32_t id); /* NULL when un
 enum assay_code catalog_get(struct catalog *c, struct str name, bool in_body, struct collection **out,
                             struct err *err) MUST_USE;
 
-/* Reads {"kind":"builtin"|"client"|"openai",...}; gives the canonical JSON with defaults filled in. */
+/* Reads {"kind":"builtin"|"client"|"openai"|"static",...}; gives the canonical JSON with defaults filled in. */
 enum assay_code embedder_spec_parse(struct arena *a, const json_t *json, const char *pointer, struct embedder_spec *out,
                                     struct str *canonical, struct err *err) MUST_USE;
+/* For kind static: opens the model, fills in dimension and digest, which must be as they were declared if they were,
+ * and gives the canonical JSON that holds both. Nothing for other kinds. Reads files. ASSAY_UNPROCESSABLE
+ * "unknown-model" or "model-unusable", "model-changed" when the files are others than those declared. */
+enum assay_code embedder_spec_resolve(struct arena *a, struct static_models *models, const char *pointer,
+                                      struct embedder_spec *spec, struct str *canonical, struct err *err) MUST_USE;
+/* The same with the catalog's models. */
+enum assay_code catalog_resolve_embedder(struct catalog *c, struct arena *a, const char *pointer,
+                                         struct embedder_spec *spec, struct str *canonical, struct err *err) MUST_USE;
 
 #endif

@@ -57,6 +57,7 @@ static const struct setting settings[] = {
          "where the first start writes the admin key; empty: <data_dir>/admin.key"),
     TEXT("pid_file", pid_file, "", "written at start, removed at the end; empty: none"),
     TEXT("endpoint_keys_file", endpoint_keys_file, "", "`name = secret` lines, mode 0600, for embedding endpoints"),
+    TEXT("models_dir", models_dir, "", "where the folders of static embedding models are; empty: none"),
     TEXT("namespace", namespace_, "assay", "OpenLineage namespace of Assay's own data sets"),
     {"log_format", SET_FORMAT, offsetof(struct config, log_format), 0, 0, "auto", false,
      "json, text, or auto: text on a terminal"},

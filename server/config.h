@@ -25,6 +25,7 @@ struct config {
     const char *pid_file;           /* "" for none */
     const char
         *endpoint_keys_file; /* `name = secret` lines, mode 0600: keys for embedding endpoints, referred to by name */
+    const char *models_dir;  /* folders of static embedding models; "" for none */
     const char *log_format;  /* auto json text */
     enum log_level log_level;
     int http_threads, worker_threads, pool_size, build_threads;

@@ -203,6 +203,15 @@ static enum assay_code check_endpoint_keys(const struct config *c, struct err *e
                    strerror(errno));
 }
 
+/* Models are read when a collection wants them; that the folder is one is seen now. */
+static enum assay_code check_models_dir(const struct config *c, struct err *err)
+{
+    struct stat st;
+    if (c->models_dir[0] == '\0' || (stat(c->models_dir, &st) == 0 && S_ISDIR(st.st_mode)))
+        return ASSAY_OK;
+    return err_set(err, ASSAY_INVALID, NULL, "models_dir: %.150s is not a folder that can be read", c->models_dir);
+}
+
 /* ---- the parts, in order ---- */
 
 static enum assay_code reach_database(struct server *s, const struct call *call, struct err *err)
@@ -248,7 +257,7 @@ static enum assay_code open_index(struct app *app, const struct call *call, stru
                                 .head_max = (size_t)c->head_max,
                                 .ef_search = c->ef_search};
     TRY(vindex_open(&cfg, &s->vindex, err));
-    s->catalog = catalog_new(s->store, s->vindex);
+    s->catalog = catalog_new(s->store, s->vindex, c->models_dir);
     if (!s->catalog)
         return err_set(err, ASSAY_INTERNAL, NULL, "the catalog of collections cannot be made");
     return catalog_refresh(s->catalog, call, err);
@@ -266,6 +275,7 @@ static enum assay_code start(struct app *app, const struct call *call, struct er
     const struct config *c = &app->config;
     TRY(read_contract(app, err));
     TRY(check_endpoint_keys(&app->config, err));
+    TRY(check_models_dir(&app->config, err));
     TRY(open_store(app, call, err));
     s->auth = auth_new(s->store);
     TRY(auth_bootstrap(s->auth, call, c->admin_key_file, err));

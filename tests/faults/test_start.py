@@ -51,6 +51,7 @@ def refused(done, *words):
     ("request_timeout_s", "0", ["request_timeout_s"]), ("colour", "red", ["ASSAY_COLOUR"]),
     ("migrations_dir", "/nonexistent", ["migrations"]), ("openapi_file", "/nonexistent", ["openapi_file"]),
     ("data_dir", "/proc/nowhere", ["data_dir"]), ("endpoint_keys_file", "/nonexistent", ["endpoint_keys"]),
+    ("models_dir", "/nonexistent", ["models_dir"]),
 ])
 def test_wrong_setting_stops_the_start_with_one_sentence(usable, setting, value, words):
     refused(run(**{**usable, setting: value}), *words)

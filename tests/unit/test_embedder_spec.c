@@ -63,6 +63,28 @@ static void test_embedder_spec__fills_in_defaults(void **state)
     assert_true(str_eqc(f->spec.base_url, "http://h:1/v1"));
 }
 
+static void test_embedder_spec__static_names_a_folder(void **state)
+{
+    struct fixture *f = *state;
+    struct static_models *none = static_models_new("");
+    assert_int_equal(parse(f, "{\"kind\":\"static\",\"model\":\"potion-8m\"}"), ASSAY_OK);
+    assert_int_equal(f->spec.kind, EMBEDDER_STATIC);
+    assert_int_equal(f->spec.dim, 0); /* the model says */
+    assert_true(str_eqc(f->canonical, "{\"kind\":\"static\",\"model\":\"potion-8m\"}"));
+    assert_int_equal(embedder_spec_resolve(f->arena, none, "/embedder", &f->spec, &f->canonical, &f->err),
+                     ASSAY_UNPROCESSABLE);
+    assert_string_equal(f->err.slug, "unknown-model");
+    assert_string_equal(f->err.fields[0].pointer, "/embedder/model");
+    assert_refused(f, "{\"kind\":\"static\"}", "/embedder/model");
+    assert_refused(f, "{\"kind\":\"static\",\"model\":\"../x\"}", "/embedder/model");
+    assert_refused(f, "{\"kind\":\"static\",\"model\":\"..\"}", "/embedder/model");
+    assert_refused(f, "{\"kind\":\"static\",\"model\":\"\"}", "/embedder/model");
+    assert_refused(f, "{\"kind\":\"static\",\"model\":\"m\",\"digest\":\"12\"}", "/embedder/digest");
+    assert_refused(f, "{\"kind\":\"static\",\"model\":\"m\",\"dim\":0}", "/embedder/dim");
+    assert_refused(f, "{\"kind\":\"static\",\"model\":\"m\",\"base_url\":\"http://h\"}", "/embedder/base_url");
+    static_models_free(none);
+}
+
 static void test_embedder_spec__canonical_text_reads_back_the_same(void **state)
 {
     struct fixture *f = *state;
@@ -149,6 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_embedder_spec__fills_in_defaults, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_embedder_spec__static_names_a_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(test_embedder_spec__canonical_text_reads_back_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(test_embedder_spec__refuses_what_is_not_its_kinds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_embedder_spec__refuses_urls_that_must_not_be_called, setup, teardown),
