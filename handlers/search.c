@@ -115,6 +115,7 @@ static enum assay_code prepare(struct request *req, struct search *s, struct err
                                      .principals = in->has_principal ? in->principal : req->actor.groups,
                                      .exact = in->exact,
                                      .include_quarantined = in->include_quarantined,
+                                     .highlight = in->highlight,
                                      .now_us = clock_now_us()};
     return ASSAY_OK;
 }
@@ -198,6 +199,19 @@ static void write_ranks(struct jsonw *w, const struct vindex_hit *h)
     jsonw_object_end(w);
 }
 
+static void write_highlights(struct jsonw *w, const struct vindex_hit *h)
+{
+    jsonw_key(w, "highlights");
+    jsonw_array(w);
+    for (size_t i = 0; i < h->n_highlights; i++) {
+        jsonw_array(w);
+        jsonw_int(w, (int64_t)h->highlights[i].from);
+        jsonw_int(w, (int64_t)h->highlights[i].to);
+        jsonw_array_end(w);
+    }
+    jsonw_array_end(w);
+}
+
 static void write_hit(struct jsonw *w, const struct search *s, const struct vindex_hit *h)
 {
     /* Of a blocked source, or past its deadline and not yet recorded by the sweeper: held back all the same. */
@@ -228,6 +242,8 @@ static void write_hit(struct jsonw *w, const struct search *s, const struct vind
     write_provenance(w, s, h);
     if (s->in.explain)
         write_ranks(w, h);
+    if (s->in.highlight)
+        write_highlights(w, h);
     jsonw_object_end(w);
 }
 

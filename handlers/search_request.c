@@ -19,7 +19,8 @@ const char *const search_mode_names[] = {"hybrid", "vector", "lexical", NULL};
         FIELD(min_quality, JSON_FIELD_DOUBLE, .min = 0, .max = 1),                                                     \
         FIELD(principal, JSON_FIELD_STRS, .min = 1, .max = PRINCIPAL_BYTES_MAX, .max_items = PRINCIPALS_MAX,           \
               .present_offset = offsetof(struct search_request, has_principal)),                                       \
-        FIELD(exact, JSON_FIELD_BOOL), FIELD(include_quarantined, JSON_FIELD_BOOL), FIELD(explain, JSON_FIELD_BOOL)
+        FIELD(exact, JSON_FIELD_BOOL), FIELD(include_quarantined, JSON_FIELD_BOOL), FIELD(explain, JSON_FIELD_BOOL),   \
+        FIELD(highlight, JSON_FIELD_BOOL)
 #define QUERY_LIMITS .min = 1, .max = VINDEX_QUERY_MAX, .present_offset = offsetof(struct search_request, has_query)
 
 static const struct json_field body_fields[] = {

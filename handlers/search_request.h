@@ -20,7 +20,7 @@ struct search_request {
     json_t *filter; /* object or NULL */
     double min_quality;
     struct str_list principal;
-    bool exact, include_quarantined, explain;
+    bool exact, include_quarantined, explain, highlight;
 };
 
 extern const char *const search_mode_names[]; /* by enum vindex_mode, NULL-terminated */
@@ -30,7 +30,7 @@ extern const char *const search_mode_names[]; /* by enum vindex_mode, NULL-termi
 enum assay_code search_request_read(struct arena *a, struct str body, struct search_request *out,
                                     struct err *err) MUST_USE;
 /* The same from query parameters: q, k, collection, mode, filter (JSON text), at, min_quality, principal, exact,
- * include_quarantined, explain. A vector does not fit into a URL and is not taken. */
+ * include_quarantined, explain, highlight. A vector does not fit into a URL and is not taken. */
 enum assay_code search_request_read_params(struct arena *a, const struct json_param *params, size_t n,
                                            struct search_request *out, struct err *err) MUST_USE;
 

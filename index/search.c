@@ -168,6 +168,7 @@ static enum assay_code run(struct search *s, enum embedder_kind kind, struct vin
         out->plan = s->graph_used ? "graph" : "exact";
     }
     answer(s, kind, out);
+    highlight_hits(s, out);
     return ASSAY_OK;
 }
 

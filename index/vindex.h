@@ -114,19 +114,26 @@ struct vindex_query {
     bool include_quarantined; /* quarantined and stale chunks and blocked sources too, each hit marked by its state;
                                  never retired or pending, never outside the ACL */
     int64_t now_us;           /* the moment that freshness is judged at */
+    bool highlight;           /* fill the hits' highlights */
+};
+struct vindex_span {
+    size_t from, to; /* bytes, to exclusive */
 };
 struct vindex_hit {
     struct digest chunk, version, pipeline;
     struct str document, uri, title, text, heading, source, metadata_json, media_type, language, run;
     size_t from, to;
     int page;
-    double score; /* fused, higher is better; in mode vector the cosine, in mode lexical the BM25 score */
+    double score; /* fused, higher is better; in mode vector the cosine, in mode lexical the BM25 score with what
+                     closeness of words adds */
     double quality;
     enum chunk_state state;
     bool source_active;            /* false: held back with its whole source, whatever its own state */
     int64_t fresh_until_us;        /* CLOCK_NEVER: does not age */
     int vector_rank, lexical_rank; /* 1-based; 0: not found by that leg */
     double vector_score, lexical_score;
+    const struct vindex_span *highlights; /* in `text`, ascending, apart: the words that the query asks for */
+    size_t n_highlights;
 };
 struct vindex_result {
     struct vindex_hit *hits; /* in the caller's arena; the strings point into the pinned view */
