@@ -68,6 +68,7 @@ struct reader {
     const struct phrase *phrase;
     struct str *stems;
     unsigned lang;
+    uint64_t last; /* the bit of the phrase's last word */
     uint64_t runs; /* bit i: the words read last are the phrase's first i + 1 */
     bool found;
 };
@@ -84,7 +85,7 @@ static void read_word(void *ctx, const struct word *word)
         fits |= str_eq(stem, r->stems[i]) ? UINT64_C(1) << i : 0;
     }
     r->runs = ((r->runs << 1) | 1) & fits;
-    r->found = (r->runs >> (r->phrase->n - 1) & 1) != 0;
+    r->found = (r->runs & r->last) != 0;
 }
 
 static bool in_text(struct reader *r, const struct segment *seg, uint32_t row)
@@ -111,7 +112,8 @@ bool phrase_match(const struct search *s, uint32_t seg_no, uint32_t row)
             stems[i] = str_dup(s->arena, stem_at(s, &s->phrases[p], i, lang));
             want[i] = segment_word(stems[i]);
         }
-        struct reader r = {.s = s, .phrase = &s->phrases[p], .stems = stems, .lang = lang};
+        struct reader r = {
+            .s = s, .phrase = &s->phrases[p], .stems = stems, .lang = lang, .last = UINT64_C(1) << ((n - 1) & 63)};
         all = in_sequence(seg, row, want, n) && in_text(&r, seg, row);
     }
     arena_rollback(s->arena, mark);
