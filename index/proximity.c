@@ -7,7 +7,7 @@
  */
 #include "index/search.h"
 
-enum { PROXIMITY_WINDOW = 4, SEEN = 1024 /* bits of a filter */ };
+enum { PROXIMITY_WINDOW = 4, PAIRS_MAX = 64 /* a longer query's later pairs are left out */, SEEN = 512 };
 static const float proximity_weight = 0.7F;
 
 static bool among(uint16_t word, const uint16_t *words, size_t n)
@@ -40,54 +40,65 @@ static void note(struct watch *w, unsigned side, uint32_t at)
     w->last[side][0] = at;
 }
 
-static float gain(const struct search *s, struct watch *watches, const uint64_t *seen, const struct bm25 *m,
-                  const struct candidate *c)
+/* Which pairs a word may belong to, as first or second, by its last bits. */
+struct sieve {
+    uint64_t pairs[SEEN];
+    struct watch watches[PAIRS_MAX];
+    size_t n;
+};
+
+static void meet(struct sieve *sieve, uint16_t word, uint32_t at)
+{
+    for (uint64_t left = sieve->pairs[word % SEEN]; left != 0; left &= left - 1) {
+        struct watch *w = &sieve->watches[__builtin_ctzll(left)];
+        if (among(word, w->pair->words[0], w->pair->n[0])) {
+            note(w, 0, at);
+        } else if (among(word, w->pair->words[1], w->pair->n[1])) {
+            note(w, 1, at);
+        }
+    }
+}
+
+static float gain(const struct search *s, struct sieve *sieve, const struct bm25 *m, const struct candidate *c)
 {
     const struct segment *seg = s->view->segs[c->seg].seg;
     uint32_t at = 1;
-    for (size_t p = 0; p < s->n_pairs; p++) {
-        watches[p] = (struct watch){.pair = &s->pairs[p]};
+    for (size_t p = 0; p < sieve->n; p++) {
+        sieve->watches[p] = (struct watch){.pair = &s->pairs[p]};
     }
-    for (uint64_t i = seg->word_at[c->row]; i < seg->word_at[c->row + 1]; i++, at++) {
-        uint16_t word = seg->words[i];
-        if (word == SEG_BREAK) {
+    const uint16_t *end = seg->words + seg->word_at[c->row + 1];
+    for (const uint16_t *word = seg->words + seg->word_at[c->row]; word < end; word++, at++) {
+        if (*word == SEG_BREAK) {
             at += PROXIMITY_WINDOW;
-        } else if (bits_get(seen, word % SEEN)) {
-            for (size_t p = 0; p < s->n_pairs; p++) {
-                const struct pair *pair = watches[p].pair;
-                if (among(word, pair->words[0], pair->n[0])) {
-                    note(&watches[p], 0, at);
-                } else if (among(word, pair->words[1], pair->n[1])) {
-                    note(&watches[p], 1, at);
-                }
-            }
+        } else if (sieve->pairs[*word % SEEN] != 0) {
+            meet(sieve, *word, at);
         }
     }
     float sum = 0, length = (float)seg->length[c->row];
-    for (size_t p = 0; p < s->n_pairs; p++) {
-        float freq = (float)SEG_UNIT * watches[p].freq;
-        sum += freq > 0 ? (float)watches[p].pair->idf * (BM25_K1 + 1) * bm25_gain(m, freq, length) : 0;
+    for (size_t p = 0; p < sieve->n; p++) {
+        float freq = (float)SEG_UNIT * sieve->watches[p].freq;
+        sum += freq > 0 ? (float)s->pairs[p].idf * (BM25_K1 + 1) * bm25_gain(m, freq, length) : 0;
     }
     return proximity_weight * sum;
 }
 
 void proximity_rescore(const struct search *s, struct top *list, size_t n)
 {
-    uint64_t seen[SEEN / 64] = {0};
     if (s->n_pairs == 0 || n == 0) {
         return;
     }
     struct bm25 m = bm25_of(s->view);
-    struct watch *watches = ARENA_ARRAY(s->arena, struct watch, s->n_pairs);
-    for (size_t p = 0; p < s->n_pairs; p++) {
+    struct sieve *sieve = ARENA_NEW(s->arena, struct sieve);
+    sieve->n = s->n_pairs < PAIRS_MAX ? s->n_pairs : PAIRS_MAX;
+    for (size_t p = 0; p < sieve->n; p++) {
         for (int side = 0; side < 2; side++) {
             for (size_t i = 0; i < s->pairs[p].n[side]; i++) {
-                bits_put(seen, s->pairs[p].words[side][i] % SEEN, true);
+                sieve->pairs[s->pairs[p].words[side][i] % SEEN] |= UINT64_C(1) << p;
             }
         }
     }
     for (size_t i = 0; i < n; i++) {
-        list->items[i].score += gain(s, watches, seen, &m, &list->items[i]);
+        list->items[i].score += gain(s, sieve, &m, &list->items[i]);
     }
     top_sort(list);
 }

@@ -12,6 +12,8 @@
 /* Bounds are computed in another order than scores: this covers the rounding of either. */
 static const float slack = 1.0001F;
 
+enum { LOOK_UP_COST = 8 /* finding a row among a block's postings, in postings read in order */ };
+
 static void offer(struct search *s, uint32_t seg_no, size_t row, float score)
 {
     struct top *leg = &s->legs[LEG_LEXICAL];
@@ -77,11 +79,9 @@ static void score_plainly(struct search *s, uint32_t seg_no, const uint64_t *bit
 
 /* A term in a block. */
 struct slice {
-    const struct term *term;
-    const struct postings *p;
-    size_t from, to;
-    float gain, most; /* what it adds to a row at most; 0: it has none here */
-    bool needed;      /* the rows it has are candidates by themselves */
+    uint32_t from, to; /* of its postings */
+    float most;        /* what it adds to a row at most; 0: it has none here */
+    bool needed;       /* the rows it has are candidates by themselves */
 };
 
 struct block {
@@ -95,9 +95,11 @@ struct pruner {
     const uint64_t *bits;
     struct bm25 m;
     uint32_t seg_no;
-    struct bound *whole; /* of each term */
-    struct slice *slices;
-    size_t n;
+    size_t n; /* terms */
+    const struct postings **in;
+    float *gains;
+    struct bound *whole;
+    struct slice *slices;      /* of all blocks: n for each */
     float rest;                /* what the terms that are not needed add together at most */
     float scores[BOUNDS_ROWS]; /* of the block's rows, by the needed terms */
     uint64_t touched[BOUNDS_ROWS / 64];
@@ -121,27 +123,30 @@ static float most_of(const struct pruner *x, float gain, const struct bound *b)
     return b->freq > 0 ? gain * slack / (1 + x->m.fixed / b->freq + x->m.slope * b->ratio) : 0;
 }
 
-/* What a term has in a block, without looking at more than the bounds where there are any. */
-static void cut_slice(const struct pruner *x, size_t t, size_t block, struct slice *out)
+/* Cuts a term's postings into the blocks' slices. Where there are bounds for blocks, no posting is looked at. */
+static void cut_slices(struct pruner *x, size_t t)
 {
-    const struct term *term = &x->s->terms[t];
-    const struct postings *p = &term->in[x->seg_no];
     const struct bounds *b = x->seg->bounds;
-    const struct bound *bound = &x->whole[t];
-    *out = (struct slice){.term = term, .p = p, .gain = weight(term)};
-    if (p->n == 0) {
-        return;
+    const struct postings *p = x->in[t];
+    bool dense = p->n > 0 && p->key != SIZE_MAX && b->dense[p->key] != BOUNDS_SPARSE;
+    const uint32_t *starts = dense ? b->starts + (size_t)b->dense[p->key] * (b->n_blocks + 1) : NULL;
+    const struct bound *blocks = dense ? b->blocks + (size_t)b->dense[p->key] * b->n_blocks : NULL;
+    float most = p->n > 0 ? most_of(x, x->gains[t], &x->whole[t]) : 0;
+    size_t at = 0;
+    for (size_t i = 0; i < b->n_blocks; i++) {
+        struct slice *c = &x->slices[i * x->n + t];
+        if (dense) {
+            *c = (struct slice){.from = starts[i], .to = starts[i + 1]};
+            c->most = c->from < c->to ? most_of(x, x->gains[t], &blocks[i]) : 0;
+            continue;
+        }
+        c->from = (uint32_t)at;
+        while (at < p->n && p->rows[at] < (i + 1) * BOUNDS_ROWS) {
+            at++;
+        }
+        c->to = (uint32_t)at;
+        c->most = c->from < c->to ? most : 0;
     }
-    if (p->key != SIZE_MAX && b->dense[p->key] != BOUNDS_SPARSE) {
-        const uint32_t *starts = b->starts + (size_t)b->dense[p->key] * (b->n_blocks + 1) + block;
-        bound = &b->blocks[(size_t)b->dense[p->key] * b->n_blocks + block];
-        out->from = starts[0];
-        out->to = starts[1];
-    } else {
-        out->from = lower_row(p->rows, 0, p->n, block * BOUNDS_ROWS);
-        out->to = lower_row(p->rows, out->from, p->n, (block + 1) * BOUNDS_ROWS);
-    }
-    out->most = out->from < out->to ? most_of(x, out->gain, bound) : 0;
 }
 
 static int block_cmp(const void *pa, const void *pb)
@@ -154,16 +159,16 @@ static int block_cmp(const void *pa, const void *pb)
 }
 
 /* Parts the terms: the weakest that together stay below the floor are not needed. */
-static void part_terms(struct pruner *x, float floor)
+static void part_terms(struct pruner *x, struct slice *slices, float floor)
 {
     x->rest = 0;
     for (size_t i = 0; i < x->n; i++) {
-        x->slices[i].needed = true;
+        slices[i].needed = true;
     }
     for (;;) {
         struct slice *weakest = NULL;
         for (size_t i = 0; i < x->n; i++) {
-            struct slice *c = &x->slices[i];
+            struct slice *c = &slices[i];
             if (c->needed && c->most > 0 && (weakest == NULL || c->most < weakest->most)) {
                 weakest = c;
             }
@@ -176,48 +181,81 @@ static void part_terms(struct pruner *x, float floor)
     }
 }
 
-/* A row's whole score, summed over the terms in their order. */
-static float full_score(const struct pruner *x, size_t row)
+/* A row's whole score, summed over the terms in their order. Rows are asked for in ascending order. */
+static float full_score(const struct pruner *x, struct slice *slices, size_t row)
 {
     float score = 0, length = (float)x->seg->length[row];
     for (size_t i = 0; i < x->n; i++) {
-        const struct slice *c = &x->slices[i];
-        size_t at = lower_row(c->p->rows, c->from, c->to, row);
-        if (at < c->to && c->p->rows[at] == row && term_counts(c->term, c->p, at)) {
-            score += c->gain * bm25_gain(&x->m, (float)c->p->freq[at], length);
+        struct slice *c = &slices[i];
+        const struct postings *p = x->in[i];
+        c->from = (uint32_t)lower_row(p->rows, c->from, c->to, row);
+        if (c->from < c->to && p->rows[c->from] == row && term_counts(&x->s->terms[i], p, c->from)) {
+            score += x->gains[i] * bm25_gain(&x->m, (float)p->freq[c->from], length);
         }
     }
     return score;
 }
 
-static void score_block(struct pruner *x, size_t block)
+static void add_slice(struct pruner *x, size_t t, const struct slice *c, size_t first)
 {
-    size_t first = block * BOUNDS_ROWS;
-    memset(x->touched, 0, sizeof(x->touched));
-    for (size_t t = 0; t < x->n; t++) {
-        const struct slice *c = &x->slices[t];
-        for (size_t i = c->from; c->needed && i < c->to; i++) {
-            size_t at = c->p->rows[i] - first;
-            if (!term_counts(c->term, c->p, i)) {
-                continue;
-            }
-            float before = bits_get(x->touched, at) ? x->scores[at] : 0;
-            bits_put(x->touched, at, true);
-            x->scores[at] =
-                before + c->gain * bm25_gain(&x->m, (float)c->p->freq[i], (float)x->seg->length[c->p->rows[i]]);
+    const struct postings *p = x->in[t];
+    float gain = x->gains[t];
+    for (size_t i = c->from; i < c->to; i++) {
+        size_t row = p->rows[i], at = row - first;
+        if (term_counts(&x->s->terms[t], p, i)) {
+            x->scores[at] += gain * bm25_gain(&x->m, (float)p->freq[i], (float)x->seg->length[row]);
+            x->touched[at / 64] |= UINT64_C(1) << (at % 64);
         }
     }
-    const uint64_t *eligible = x->bits + first / 64;
+}
+
+/* Scores the block's eligible rows by the needed terms, or by all. */
+static void add_slices(struct pruner *x, size_t first, const struct slice *slices, bool all)
+{
     size_t words = bits_words(x->seg->n) - first / 64;
+    const uint64_t *eligible = x->bits + first / 64;
+    memset(x->touched, 0, sizeof(x->touched));
+    memset(x->scores, 0, sizeof(x->scores));
+    for (size_t t = 0; t < x->n; t++) {
+        if (all || slices[t].needed) {
+            add_slice(x, t, &slices[t], first);
+        }
+    }
     for (size_t w = 0; w < BOUNDS_ROWS / 64; w++) {
         x->touched[w] &= w < words ? eligible[w] : 0;
     }
+}
+
+/* Whether there are so many candidates that looking up the other terms for each costs more than reading them. */
+static bool many_candidates(const struct pruner *x, const struct slice *slices, float floor)
+{
+    size_t candidates = 0, terms = 0, posts = 0;
+    for (size_t t = 0; t < x->n; t++) {
+        terms += slices[t].needed ? 0 : 1;
+        posts += slices[t].needed ? 0 : slices[t].to - slices[t].from;
+    }
     BITS_EACH(x->touched, BOUNDS_ROWS, at)
     {
-        if (x->rest == 0) {
-            offer(x->s, x->seg_no, first + at, x->scores[at]);
-        } else if ((x->scores[at] + x->rest) * slack >= top_floor(&x->s->legs[LEG_LEXICAL])) {
-            offer(x->s, x->seg_no, first + at, full_score(x, first + at));
+        candidates += (x->scores[at] + x->rest) * slack >= floor ? 1 : 0;
+    }
+    return candidates * terms * LOOK_UP_COST > posts;
+}
+
+static void score_block(struct pruner *x, size_t block, struct slice *slices)
+{
+    const struct top *leg = &x->s->legs[LEG_LEXICAL];
+    size_t first = block * BOUNDS_ROWS;
+    float floor = top_floor(leg);
+    add_slices(x, first, slices, false);
+    if (x->rest > 0 && many_candidates(x, slices, floor)) {
+        x->rest = 0;
+        add_slices(x, first, slices, true);
+    }
+    BITS_EACH(x->touched, BOUNDS_ROWS, at)
+    {
+        if ((x->scores[at] + x->rest) * slack >= floor) {
+            offer(x->s, x->seg_no, first + at, x->rest == 0 ? x->scores[at] : full_score(x, slices, first + at));
+            floor = top_floor(leg);
         }
     }
 }
@@ -234,35 +272,32 @@ static bool none_eligible(const struct pruner *x, size_t block)
 
 static void score_blocks(struct pruner *x)
 {
-    const struct bounds *b = x->seg->bounds;
-    struct search *s = x->s;
-    struct block *blocks = ARENA_ARRAY(s->arena, struct block, b->n_blocks);
-    size_t n = 0;
-    x->slices = ARENA_ARRAY(s->arena, struct slice, x->n + 1);
-    for (size_t i = 0; i < b->n_blocks; i++) {
-        struct block one = {0, (uint32_t)i};
-        if (none_eligible(x, i)) {
-            continue;
-        }
-        for (size_t t = 0; t < x->n; t++) {
-            struct slice c;
-            cut_slice(x, t, i, &c);
-            one.most += c.most;
-        }
-        blocks[n] = one;
-        n += one.most > 0 ? 1 : 0;
+    size_t n_blocks = x->seg->bounds->n_blocks, n = 0;
+    struct block *blocks = ARENA_ARRAY(x->s->arena, struct block, n_blocks);
+    x->slices = arena_alloc(x->s->arena, n_blocks * x->n * sizeof(*x->slices));
+    for (size_t t = 0; t < x->n; t++) {
+        cut_slices(x, t);
     }
-    qsort(blocks, n, sizeof(*blocks), block_cmp);
+    for (size_t i = 0; i < n_blocks; i++) {
+        struct block one = {0, (uint32_t)i};
+        for (size_t t = 0; t < x->n; t++) {
+            one.most += x->slices[i * x->n + t].most;
+        }
+        if (one.most > 0 && !none_eligible(x, i)) {
+            blocks[n++] = one;
+        }
+    }
+    if (n > 1) {
+        qsort(blocks, n, sizeof(*blocks), block_cmp);
+    }
     for (size_t i = 0; i < n; i++) {
-        float floor = top_floor(&s->legs[LEG_LEXICAL]);
+        float floor = top_floor(&x->s->legs[LEG_LEXICAL]);
         if (blocks[i].most * slack < floor) {
             break;
         }
-        for (size_t t = 0; t < x->n; t++) {
-            cut_slice(x, t, blocks[i].number, &x->slices[t]);
-        }
-        part_terms(x, floor);
-        score_block(x, blocks[i].number);
+        struct slice *slices = x->slices + blocks[i].number * x->n;
+        part_terms(x, slices, floor);
+        score_block(x, blocks[i].number, slices);
     }
 }
 
@@ -277,9 +312,13 @@ static void score_pruned(struct search *s, uint32_t seg_no, const uint64_t *bits
     x->m = *m;
     x->seg_no = seg_no;
     x->n = s->n_terms;
+    x->in = ARENA_ARRAY(s->arena, const struct postings *, s->n_terms + 1);
+    x->gains = ARENA_ARRAY(s->arena, float, s->n_terms + 1);
     x->whole = ARENA_ARRAY(s->arena, struct bound, s->n_terms + 1);
     for (size_t t = 0; t < s->n_terms; t++) {
         const struct postings *p = &s->terms[t].in[seg_no];
+        x->in[t] = p;
+        x->gains[t] = weight(&s->terms[t]);
         x->whole[t] = p->key != SIZE_MAX ? seg->bounds->whole[p->key] : bound_of(p->rows, p->freq, p->n, seg->length);
     }
     score_blocks(x);

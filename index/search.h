@@ -108,7 +108,7 @@ static inline float bm25_gain(const struct bm25 *m, float freq, float length)
 /* Offers every row of `eligible` to legs[LEG_LEXICAL] by BM25: what could not be among the best is not scored. */
 void score_rows(struct search *s, const struct eligible *eligible);
 /* Adds to the scores of the first `n` items of a sorted list what their pairs of words gain, and sorts them again. */
-enum { PROXIMITY_DEPTH = 64 };
+enum { PROXIMITY_DEPTH = 32 };
 void proximity_rescore(const struct search *s, struct top *list, size_t n);
 
 /* Takes from the eligible rows those that lack a word of a phrase; the result is the arena's. */
