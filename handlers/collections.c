@@ -88,7 +88,7 @@ static enum assay_code read_declarations(struct request *req, const struct creat
 {
     struct arena *a = req->call.arena;
     struct embedder_spec spec;
-    struct quality_weights weights;
+    struct policy policy;
     struct pipeline pipeline;
     json_t *builtin = NULL;
     if (!in->embedder)
@@ -98,7 +98,7 @@ static enum assay_code read_declarations(struct request *req, const struct creat
         TRY(pipeline_parse(a, in->pipeline, "/pipeline", &pipeline, err));
     else
         pipeline_default(a, &pipeline);
-    TRY(policy_parse(a, in->policy, "/policy", &weights, &out->policy_json, err));
+    TRY(policy_parse(a, in->policy, "/policy", spec.kind, &policy, &out->policy_json, err));
     out->pipeline = pipeline.id;
     out->pipeline_json = pipeline.json;
     return ASSAY_OK;

@@ -49,6 +49,7 @@ HANDLER(handle_jobs_events); /* GET /jobs/{id}/events */
 /* search.c */
 HANDLER(handle_search_post);
 HANDLER(handle_search_get);
+HANDLER(handle_search_batch); /* POST /search/batch */
 /* lineage.c */
 HANDLER(handle_lineage_get);          /* GET /lineage and /api/v1/lineage */
 HANDLER(handle_lineage_post);         /* POST /lineage: 200 */

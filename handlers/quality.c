@@ -105,7 +105,7 @@ enum assay_code handle_quality_get(struct request *req, struct reply *reply, str
     reply_json(reply, 200, &w);
     jsonw_object(&w);
     jsonw_kstr(&w, "collection", c->name);
-    write_figures(&w, &sum, &c->weights);
+    write_figures(&w, &sum, &c->rules.weights);
     jsonw_key(&w, "sources");
     jsonw_array(&w);
     for (size_t i = 0; i < n; i++) {
@@ -113,7 +113,7 @@ enum assay_code handle_quality_get(struct request *req, struct reply *reply, str
         jsonw_kstr(&w, "source", rows[i].source);
         jsonw_kcstr(&w, "state", rows[i].source_active ? "active" : "blocked");
         jsonw_kint(&w, "documents", rows[i].documents);
-        write_figures(&w, &rows[i], &c->weights);
+        write_figures(&w, &rows[i], &c->rules.weights);
         jsonw_object_end(&w);
     }
     jsonw_array_end(&w);

@@ -1,32 +1,20 @@
 /*
  * POST /search and GET /search: the hot path. It runs on the HTTP thread, asks PostgreSQL for nothing and takes no lock
- * that a writer can hold; only a collection whose queries are embedded by an endpoint moves to a worker thread.
+ * that a writer can hold; only what waits for an endpoint moves to a worker thread, and a batch starts on one.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/node_id.h"
 #include "handlers/handlers.h"
-#include "handlers/search_request.h"
-#include "index/fuse.h"
+#include "handlers/search_batch.h"
+#include "handlers/search_reply.h"
 #include "server/access.h"
+#include "server/problem.h"
+#include "server/ranking.h"
+#include "server/rerank.h"
 #include "server/server.h"
 #include "store/keys.h"
-
-struct search {
-    struct search_request in;
-    struct collection *collection;
-    struct vindex_query query;
-    struct vindex_result result;
-    char receipt[UUID_TEXT + 1];
-    bool has_at;
-    struct digest at;
-    bool degraded;
-    int64_t started_ns, took_us;
-};
 
 /* ---- from request to query ---- */
 
@@ -71,28 +59,60 @@ static enum assay_code read_at(struct search *s, struct err *err)
     return s->has_at ? ASSAY_OK : unknown_ref(&s->in, err);
 }
 
-/* The endpoint's vector for the query. When it cannot be had, words alone answer, and the reply says `degraded`. */
-static enum assay_code embed(struct request *req, struct search *s, struct err *err)
+static bool wants_embedding(const struct search *s)
 {
-    struct search_request *in = &s->in;
-    if (in->vector || in->mode == VINDEX_LEXICAL || s->collection->spec.kind != EMBEDDER_OPENAI)
-        return ASSAY_OK;
-    if (!req->on_worker)
-        return ASSAY_DEFER;
-    float *v = ARENA_ARRAY(req->call.arena, float, (size_t)s->collection->spec.dim);
-    enum assay_code code = intake_embed_query(req->server->intake, &req->call, s->collection, in->query, v, err);
-    if (code == ASSAY_OK) {
-        in->vector = v;
+    return !s->in.vector && s->in.mode != VINDEX_LEXICAL && s->collection->spec.kind == EMBEDDER_OPENAI;
+}
+
+static struct query_text query_text(struct request *req, const struct search *s)
+{
+    float *room = ARENA_ARRAY(req->call.arena, float, (size_t)s->collection->spec.dim);
+    return (struct query_text){.collection = s->collection, .text = s->in.query, .out = room};
+}
+
+/* The endpoint's vector for the query. When it cannot be had, words alone answer, and the reply says `degraded`. */
+static enum assay_code take_vector(struct search *s, const struct query_text *t, struct err *err)
+{
+    if (t->code == ASSAY_OK) {
+        s->query.vector = t->out;
         return ASSAY_OK;
     }
-    if (in->mode == VINDEX_VECTOR)
+    if (s->in.mode == VINDEX_VECTOR)
         return err_set(err, ASSAY_UNAVAILABLE, "embedder-unavailable",
                        "the collection's embedding endpoint did not give the query's vector");
-    log_err(LOG_WARN, "query not embedded: searching by words alone", err);
-    err_clear(err);
-    in->mode = VINDEX_LEXICAL;
+    log_warn("query not embedded: searching by words alone", "code=%d", (int)t->code);
+    s->in.mode = VINDEX_LEXICAL;
+    s->query.mode = VINDEX_LEXICAL;
     s->degraded = true;
     return ASSAY_OK;
+}
+
+/* ASSAY_DEFER when an endpoint has to be asked and this is no worker thread. */
+static enum assay_code embed(struct request *req, struct search *s, struct err *err)
+{
+    if (!wants_embedding(s))
+        return ASSAY_OK;
+    struct query_text t = query_text(req, s);
+    if (req->on_worker)
+        query_embed(req->server->query_embedder, &req->call, &t, 1);
+    else if (!query_embed_cached(req->server->query_embedder, &t))
+        return ASSAY_DEFER;
+    return take_vector(s, &t, err);
+}
+
+static enum assay_code check_reranker(const struct search *s, struct err *err)
+{
+    if (!s->in.rerank || s->collection->rules.reranker.present)
+        return ASSAY_OK;
+    (void)err_set(err, ASSAY_UNPROCESSABLE, "no-reranker", "the policy of this collection names no reranker");
+    return err_add_field(err, search_request_pointer(&s->in, "rerank"), "cannot be asked for in this collection");
+}
+
+/* How many candidates are wanted: what the reranker is to see, when it is asked. */
+static size_t candidates(const struct search *s)
+{
+    size_t k = (size_t)s->in.k, top = (size_t)s->collection->rules.reranker.top_n;
+    return s->in.rerank && top > k ? top : k;
 }
 
 static enum assay_code prepare(struct request *req, struct search *s, struct err *err)
@@ -105,196 +125,27 @@ static enum assay_code prepare(struct request *req, struct search *s, struct err
     const struct filter *filter = NULL;
     if (in->filter)
         TRY(filter_parse(req->call.arena, in->filter, search_request_pointer(in, "filter"), &filter, err));
-    TRY(embed(req, s, err));
+    TRY(check_reranker(s, err));
+    s->ranking = s->collection->rules.ranking;
+    if (in->fusion)
+        TRY(ranking_parse(req->call.arena, in->fusion, search_request_pointer(in, "fusion"), &s->ranking, err));
     s->query = (struct vindex_query){.mode = (enum vindex_mode)in->mode,
                                      .text = in->query,
                                      .vector = in->vector,
-                                     .k = (size_t)in->k,
+                                     .k = candidates(s),
                                      .filter = filter,
                                      .min_quality = in->min_quality,
                                      .principals = in->has_principal ? in->principal : req->actor.groups,
                                      .exact = in->exact,
                                      .include_quarantined = in->include_quarantined,
                                      .highlight = in->highlight,
-                                     .now_us = clock_now_us()};
+                                     .ranking = &s->ranking,
+                                     .max_per_document = (size_t)in->max_per_document,
+                                     .context = (size_t)in->context};
     return ASSAY_OK;
 }
 
-/* ---- from result to reply ---- */
-
-/* Scores are written with eight decimals: more than any comparison of hits needs, and many times cheaper than the
- * shortest text that reads back as the same double. */
-static void write_decimal(struct jsonw *w, const char *key, double v)
-{
-    enum { DECIMALS = 8, SCALE = 100000000 };
-    char text[40];
-    jsonw_key(w, key);
-    if (!(v > -1e9 && v < 1e9)) {
-        jsonw_double(w, v);
-        return;
-    }
-    uint64_t scaled = (uint64_t)((v < 0 ? -v : v) * SCALE + 0.5);
-    uint64_t whole = scaled / SCALE, fraction = scaled % SCALE;
-    char *p = text + sizeof text;
-    for (int i = 0; i < DECIMALS; i++, fraction /= 10) {
-        if (p != text + sizeof text || fraction % 10 != 0)
-            *--p = (char)('0' + fraction % 10);
-    }
-    if (p != text + sizeof text)
-        *--p = '.';
-    do {
-        *--p = (char)('0' + whole % 10);
-        whole /= 10;
-    } while (whole);
-    if (v < 0 && scaled)
-        *--p = '-';
-    jsonw_raw(w, (struct str){p, (size_t)(text + sizeof text - p)});
-}
-
-/* The index keeps no difference between empty and absent. */
-static void write_text(struct jsonw *w, const char *key, struct str s)
-{
-    jsonw_kstr(w, key, s.len ? s : STR_LIT(""));
-}
-
-static void write_optional(struct jsonw *w, const char *key, struct str s)
-{
-    jsonw_kstr(w, key, s.len ? s : (struct str){0});
-}
-
-static void write_provenance(struct jsonw *w, const struct search *s, const struct vindex_hit *h)
-{
-    char hex[DIGEST_HEX + 1];
-    struct buf id = {0};
-    digest_hex(&h->chunk, hex);
-    node_id_format(&id, NODE_CHUNK, s->collection->name, (struct str){hex, DIGEST_HEX});
-    jsonw_key(w, "provenance");
-    jsonw_object(w);
-    jsonw_kdigest(w, "pipeline", &h->pipeline);
-    write_text(w, "run", h->run);
-    jsonw_kdigest(w, "embedder", &s->collection->embedder);
-    jsonw_kstr(w, "node_id", buf_str(&id));
-    jsonw_object_end(w);
-    buf_free(&id);
-}
-
-static void write_ranks(struct jsonw *w, const struct vindex_hit *h)
-{
-    static const char *const legs[] = {"vector", "lexical"};
-    const int ranks[] = {h->vector_rank, h->lexical_rank};
-    const double scores[] = {h->vector_score, h->lexical_score};
-    jsonw_key(w, "explain");
-    jsonw_object(w);
-    for (size_t i = 0; i < sizeof legs / sizeof *legs; i++) {
-        jsonw_key(w, legs[i]);
-        if (ranks[i] == 0) {
-            jsonw_null(w);
-            continue;
-        }
-        jsonw_object(w);
-        jsonw_kint(w, "rank", ranks[i]);
-        write_decimal(w, "score", scores[i]);
-        jsonw_object_end(w);
-    }
-    jsonw_object_end(w);
-}
-
-static void write_highlights(struct jsonw *w, const struct vindex_hit *h)
-{
-    jsonw_key(w, "highlights");
-    jsonw_array(w);
-    for (size_t i = 0; i < h->n_highlights; i++) {
-        jsonw_array(w);
-        jsonw_int(w, (int64_t)h->highlights[i].from);
-        jsonw_int(w, (int64_t)h->highlights[i].to);
-        jsonw_array_end(w);
-    }
-    jsonw_array_end(w);
-}
-
-static void write_hit(struct jsonw *w, const struct search *s, const struct vindex_hit *h)
-{
-    /* Of a blocked source, or past its deadline and not yet recorded by the sweeper: held back all the same. */
-    bool held = h->state == CHUNK_ACTIVE && (!h->source_active || h->fresh_until_us <= s->query.now_us);
-    jsonw_object(w);
-    jsonw_kdigest(w, "chunk", &h->chunk);
-    jsonw_kstr(w, "document", h->document);
-    jsonw_kdigest(w, "version", &h->version);
-    write_optional(w, "uri", h->uri);
-    write_text(w, "title", h->title);
-    write_text(w, "heading", h->heading);
-    write_text(w, "text", h->text);
-    jsonw_key(w, "span");
-    jsonw_array(w);
-    jsonw_int(w, (int64_t)h->from);
-    jsonw_int(w, (int64_t)h->to);
-    jsonw_array_end(w);
-    if (h->page > 0)
-        jsonw_kint(w, "page", h->page);
-    write_decimal(w, "score", h->score);
-    write_decimal(w, "quality", h->quality);
-    jsonw_kcstr(w, "state", chunk_state_name(held ? CHUNK_QUARANTINED : h->state));
-    jsonw_ktime(w, "fresh_until", h->fresh_until_us);
-    jsonw_kstr(w, "source", h->source);
-    jsonw_kraw(w, "metadata", h->metadata_json.len ? h->metadata_json : STR_LIT("{}"));
-    write_text(w, "language", h->language);
-    write_text(w, "media_type", h->media_type);
-    write_provenance(w, s, h);
-    if (s->in.explain)
-        write_ranks(w, h);
-    if (s->in.highlight)
-        write_highlights(w, h);
-    jsonw_object_end(w);
-}
-
-static void write_explain(struct jsonw *w, const struct search *s)
-{
-    jsonw_key(w, "explain");
-    jsonw_object(w);
-    jsonw_kcstr(w, "mode", search_mode_names[s->in.mode]);
-    jsonw_kcstr(w, "plan", s->result.plan);
-    jsonw_kint(w, "eligible", (int64_t)s->result.eligible);
-    jsonw_kint(w, "seq", s->result.seq);
-    jsonw_key(w, "fusion");
-    if (s->in.mode == VINDEX_HYBRID) {
-        jsonw_object(w);
-        jsonw_kcstr(w, "method", "weighted reciprocal rank");
-        jsonw_kint(w, "k", FUSE_K);
-        jsonw_key(w, "weights");
-        jsonw_object(w);
-        jsonw_kdouble(w, "vector", vindex_vector_weight(s->collection->spec.kind));
-        jsonw_kdouble(w, "lexical", 1);
-        jsonw_object_end(w);
-        jsonw_object_end(w);
-    } else {
-        jsonw_null(w);
-    }
-    jsonw_object_end(w);
-}
-
-static void write_reply(struct reply *reply, const struct search *s)
-{
-    static const struct digest none;
-    struct jsonw w;
-    reply_json(reply, 200, &w);
-    jsonw_object(&w);
-    jsonw_key(&w, "hits");
-    jsonw_array(&w);
-    for (size_t i = 0; i < s->result.n; i++)
-        write_hit(&w, s, &s->result.hits[i]);
-    jsonw_array_end(&w);
-    jsonw_kcstr(&w, "receipt", s->receipt);
-    jsonw_key(&w, "commit");
-    if (digest_eq(&s->result.commit, &none))
-        jsonw_null(&w);
-    else
-        jsonw_digest(&w, &s->result.commit);
-    if (s->in.explain)
-        write_explain(&w, s);
-    write_decimal(&w, "took_ms", (double)s->took_us / 1000.0);
-    jsonw_kbool(&w, "degraded", s->degraded);
-    jsonw_object_end(&w);
-}
+/* ---- the record ---- */
 
 /* The text of the query is not kept, only its digest (of the vector's bytes when there was no text). */
 static void push_receipt(struct request *req, const struct search *s)
@@ -325,24 +176,81 @@ static void push_receipt(struct request *req, const struct search *s)
     (void)receipts_push(req->server->receipts, &r); /* a full ring drops it, and counts that */
 }
 
-/* ---- the operation ---- */
+/* ---- the operations ---- */
 
-static enum assay_code search(struct request *req, struct reply *reply, struct search *s, struct err *err)
+/* Waiting takes time: what went stale meanwhile is no longer served. */
+static void drop_stale(struct search *s)
 {
-    TRY(prepare(req, s, err));
+    struct vindex_result *r = &s->result;
+    int64_t now = clock_now_us();
+    size_t kept = 0;
+    for (size_t i = 0; i < r->n && !s->in.include_quarantined; i++) {
+        if (r->hits[i].fresh_until_us <= now)
+            continue;
+        if (s->places)
+            s->places[kept] = s->places[i];
+        r->hits[kept++] = r->hits[i];
+    }
+    r->n = s->in.include_quarantined ? r->n : kept;
+}
+
+/* The reranker's order, or the order there is: the reply then says `degraded`, and explain why. */
+static void rerank(struct request *req, struct search *s)
+{
+    struct err err = {0};
+    struct vindex_result *r = &s->result;
+    if (!s->in.rerank)
+        return;
+    int *places = ARENA_ARRAY(req->call.arena, int, r->n + 1);
+    s->reranked = r->n;
+    if (rerank_hits(req->server, &req->call, s->collection, s->in.query, r, places, &err) == ASSAY_OK) {
+        s->places = places;
+    } else {
+        log_err(LOG_WARN, "hits not reranked: serving the fused order", &err);
+        s->rerank_error = err_slug(&err);
+        s->degraded = true;
+    }
+    err_clear(&err);
+    drop_stale(s);
+    r->n = r->n < (size_t)s->in.k ? r->n : (size_t)s->in.k;
+}
+
+/* Finds and orders; the result stays pinned until `finish`. The moment is that of the search, whatever was waited for
+ * before it. */
+static enum assay_code find(struct request *req, struct search *s, struct err *err)
+{
     struct vindex_collection *index = s->collection->index;
+    s->query.now_us = clock_now_us();
     TRY(vindex_search(index, &s->query, req->call.arena, &s->result, err));
     if (s->has_at && !digest_eq(&s->at, &s->result.commit)) {
         vindex_result_release(index, &s->result);
         return unknown_ref(&s->in, err);
     }
     s->degraded |= !follower_healthy(req->server->follower);
+    rerank(req, s);
     s->took_us = (clock_mono_ns() - s->started_ns) / 1000;
     uuid_new(s->receipt);
-    write_reply(reply, s);
+    return ASSAY_OK;
+}
+
+static void finish(struct request *req, struct jsonw *w, struct search *s)
+{
+    search_reply_write(w, s);
     push_receipt(req, s);
     metrics_search(req->server->metrics, s->in.mode, s->degraded, s->result.n, s->took_us);
-    vindex_result_release(index, &s->result);
+    vindex_result_release(s->collection->index, &s->result);
+}
+
+static enum assay_code search(struct request *req, struct reply *reply, struct search *s, struct err *err)
+{
+    struct jsonw w;
+    TRY(prepare(req, s, err));
+    if (s->in.rerank && !req->on_worker)
+        return ASSAY_DEFER;
+    TRY(embed(req, s, err));
+    TRY(find(req, s, err));
+    reply_json(reply, 200, &w);
+    finish(req, &w, s);
     return ASSAY_OK;
 }
 
@@ -359,4 +267,66 @@ enum assay_code handle_search_get(struct request *req, struct reply *reply, stru
     struct search s = {.started_ns = clock_mono_ns()};
     TRY(search_request_read_params(req->call.arena, req->query, req->n_query, &s.in, err));
     return search(req, reply, &s, err);
+}
+
+struct batch_item {
+    struct search s;
+    enum assay_code code;
+    struct err err;
+};
+
+/* Reads every query, and has those that need it embedded together. */
+static void prepare_batch(struct request *req, struct batch_item *items, const struct str *bodies, size_t n)
+{
+    struct query_text texts[SEARCH_BATCH_MAX];
+    struct batch_item *wants[SEARCH_BATCH_MAX];
+    size_t n_texts = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct batch_item *it = &items[i];
+        it->s.started_ns = clock_mono_ns();
+        it->code = search_request_read(req->call.arena, bodies[i], &it->s.in, &it->err);
+        if (it->code == ASSAY_OK)
+            it->code = prepare(req, &it->s, &it->err);
+        if (it->code == ASSAY_OK && wants_embedding(&it->s)) {
+            wants[n_texts] = it;
+            texts[n_texts++] = query_text(req, &it->s);
+        }
+    }
+    query_embed(req->server->query_embedder, &req->call, texts, n_texts);
+    for (size_t i = 0; i < n_texts; i++)
+        wants[i]->code = take_vector(&wants[i]->s, &texts[i], &wants[i]->err);
+}
+
+/* One of a batch: its reply, or its problem, in its place. */
+static void search_item(struct request *req, struct jsonw *w, struct batch_item *it)
+{
+    struct arena_mark mark = arena_mark(req->call.arena);
+    if (it->code == ASSAY_OK)
+        it->code = find(req, &it->s, &it->err);
+    if (it->code == ASSAY_OK)
+        finish(req, w, &it->s);
+    else
+        problem_write(w, &it->err);
+    err_clear(&it->err);
+    arena_rollback(req->call.arena, mark);
+}
+
+enum assay_code handle_search_batch(struct request *req, struct reply *reply, struct err *err)
+{
+    struct str bodies[SEARCH_BATCH_MAX];
+    struct jsonw w;
+    size_t n;
+    TRY(request_no_query(req, err));
+    TRY(search_batch_read(req->call.arena, req->body, bodies, &n, err));
+    struct batch_item *items = ARENA_ARRAY(req->call.arena, struct batch_item, n);
+    prepare_batch(req, items, bodies, n);
+    reply_json(reply, 200, &w);
+    jsonw_object(&w);
+    jsonw_key(&w, "results");
+    jsonw_array(&w);
+    for (size_t i = 0; i < n; i++)
+        search_item(req, &w, &items[i]);
+    jsonw_array_end(&w);
+    jsonw_object_end(&w);
+    return ASSAY_OK;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "handlers/search_vector.h"
+#include "server/policy.h"
 
 enum { K_DEFAULT = 10, PRINCIPALS_MAX = 256, PRINCIPAL_BYTES_MAX = 256, NAME_MAX_BYTES = 128 };
 
@@ -19,7 +20,10 @@ const char *const search_mode_names[] = {"hybrid", "vector", "lexical", NULL};
         FIELD(min_quality, JSON_FIELD_DOUBLE, .min = 0, .max = 1),                                                     \
         FIELD(principal, JSON_FIELD_STRS, .min = 1, .max = PRINCIPAL_BYTES_MAX, .max_items = PRINCIPALS_MAX,           \
               .present_offset = offsetof(struct search_request, has_principal)),                                       \
-        FIELD(exact, JSON_FIELD_BOOL), FIELD(include_quarantined, JSON_FIELD_BOOL), FIELD(explain, JSON_FIELD_BOOL),   \
+        FIELD(fusion, JSON_FIELD_OBJECT, .nullable = true),                                                            \
+        FIELD(max_per_document, JSON_FIELD_INT, .min = 1, .max = VINDEX_K_MAX),                                        \
+        FIELD(context, JSON_FIELD_INT, .min = 0, .max = VINDEX_CONTEXT_MAX), FIELD(exact, JSON_FIELD_BOOL),            \
+        FIELD(include_quarantined, JSON_FIELD_BOOL), FIELD(explain, JSON_FIELD_BOOL), FIELD(rerank, JSON_FIELD_BOOL),  \
         FIELD(highlight, JSON_FIELD_BOOL)
 #define QUERY_LIMITS .min = 1, .max = VINDEX_QUERY_MAX, .present_offset = offsetof(struct search_request, has_query)
 
@@ -44,9 +48,15 @@ const char *search_request_pointer(const struct search_request *r, const char *n
 {
     static const struct {
         const char *name, *body, *param;
-    } pointers[] = {{"query", "/query", "?q"},  {"vector", "/vector", "?vector"},
-                    {"mode", "/mode", "?mode"}, {"filter", "/filter", "?filter"},
-                    {"at", "/at", "?at"},       {"principal", "/principal", "?principal"}};
+    } pointers[] = {{"query", "/query", "?q"},
+                    {"vector", "/vector", "?vector"},
+                    {"mode", "/mode", "?mode"},
+                    {"filter", "/filter", "?filter"},
+                    {"at", "/at", "?at"},
+                    {"principal", "/principal", "?principal"},
+                    {"fusion", "/fusion", "?fusion"},
+                    {"context", "/context", "?context"},
+                    {"rerank", "/rerank", "?rerank"}};
     for (size_t i = 0; i < sizeof pointers / sizeof *pointers; i++) {
         if (strcmp(pointers[i].name, name) == 0)
             return r->in_body ? pointers[i].body : pointers[i].param;
@@ -65,7 +75,7 @@ static enum assay_code check_vector(const struct search_vector *v, struct err *e
     return err_add_field(err, "/vector", "must not be all zeros: it has no direction");
 }
 
-/* What the tables cannot say: which of query and vector a mode needs. */
+/* What the tables cannot say: which of query and vector a mode needs, and what k allows. */
 static enum assay_code check(struct search_request *r, struct err *err)
 {
     if (r->has_query && str_trim(r->query).len == 0)
@@ -77,6 +87,13 @@ static enum assay_code check(struct search_request *r, struct err *err)
     if (!r->has_query && !(r->vector && r->mode == VINDEX_VECTOR))
         return err_add_field(err, search_request_pointer(r, "query"), "is required%s",
                              r->vector ? " in mode hybrid" : "");
+    if (r->context > 0 && r->k > VINDEX_CONTEXT_K_MAX)
+        return err_add_field(err, search_request_pointer(r, "context"), "needs a k of at most %d",
+                             VINDEX_CONTEXT_K_MAX);
+    if (r->rerank && !r->has_query)
+        return err_add_field(err, search_request_pointer(r, "rerank"), "needs the text of a query");
+    if (r->rerank && r->k > RERANK_TOP_MAX)
+        return err_add_field(err, search_request_pointer(r, "rerank"), "needs a k of at most %d", RERANK_TOP_MAX);
     return ASSAY_OK;
 }
 

@@ -16,11 +16,13 @@ struct search_request {
     const float *vector; /* `dim` finite numbers, not all zero; NULL: none was given */
     size_t dim;
     int64_t k;
-    int mode;       /* enum vindex_mode; vector when only a vector was given */
-    json_t *filter; /* object or NULL */
+    int mode;                          /* enum vindex_mode; vector when only a vector was given */
+    json_t *filter;                    /* object or NULL */
+    json_t *fusion;                    /* object or NULL: ranking_parse reads it over the collection's policy */
+    int64_t max_per_document, context; /* 0: no limit; none */
     double min_quality;
     struct str_list principal;
-    bool exact, include_quarantined, explain, highlight;
+    bool exact, include_quarantined, explain, rerank, highlight;
 };
 
 extern const char *const search_mode_names[]; /* by enum vindex_mode, NULL-terminated */
@@ -30,7 +32,8 @@ extern const char *const search_mode_names[]; /* by enum vindex_mode, NULL-termi
 enum assay_code search_request_read(struct arena *a, struct str body, struct search_request *out,
                                     struct err *err) MUST_USE;
 /* The same from query parameters: q, k, collection, mode, filter (JSON text), at, min_quality, principal, exact,
- * include_quarantined, explain, highlight. A vector does not fit into a URL and is not taken. */
+ * include_quarantined, explain, fusion (JSON text), max_per_document, context, rerank, highlight. A vector does not fit
+ * into a URL and is not taken. */
 enum assay_code search_request_read_params(struct arena *a, const struct json_param *params, size_t n,
                                            struct search_request *out, struct err *err) MUST_USE;
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "base/json_scan.h"
 #include "index/vindex.h"
 
 enum {
@@ -14,13 +15,6 @@ enum {
     EXPONENT_EXACT = 22,  /* 10^22 is the largest power of ten that a double holds exactly */
     EXPONENT_TEXT_MAX = 9999
 };
-
-static const char *skip_space(const char *p, const char *end)
-{
-    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
-        p++;
-    return p;
-}
 
 static bool is_digit(const char *p, const char *end)
 {
@@ -108,7 +102,7 @@ static enum assay_code read_array(struct arena *a, const char **p, const char *e
 {
     size_t cap = 0;
     *out = (struct search_vector){arena_alloc(a, 0), 0};
-    const char *at = skip_space(*p, end);
+    const char *at = json_scan_space(*p, end);
     bool more = !(at < end && *at == ']');
     while (more) {
         if (out->n == VINDEX_DIM_MAX)
@@ -120,7 +114,7 @@ static enum assay_code read_array(struct arena *a, const char **p, const char *e
             out->v = grown;
         }
         const char *next = read_number(at, end, &out->v[out->n]);
-        at = next ? skip_space(next, end) : end;
+        at = next ? json_scan_space(next, end) : end;
         if (at == end || (*at != ',' && *at != ']'))
             return bad_number(err, out->n, "must be a number, followed by a comma or the array's end");
         if (!isfinite(out->v[out->n]))
@@ -128,45 +122,10 @@ static enum assay_code read_array(struct arena *a, const char **p, const char *e
         out->n++;
         more = *at == ',';
         if (more)
-            at = skip_space(at + 1, end);
+            at = json_scan_space(at + 1, end);
     }
     *p = at + 1;
     return ASSAY_OK;
-}
-
-/* Behind the closing quote of the string that opens at p, or the end. */
-static const char *skip_string(const char *p, const char *end)
-{
-    for (p++; p < end && *p != '"'; p++)
-        p += *p == '\\' && p + 1 < end;
-    return p < end ? p + 1 : end;
-}
-
-/* The '[' of the top object's member "vector", or NULL. A key spelt with escapes is left to the tree. */
-static const char *find_array(const char *p, const char *end)
-{
-    static const char key[] = "\"vector\"";
-    int depth = 0;
-    bool at_key = false;
-    while (p < end) {
-        if (*p == '"') {
-            const char *next = skip_string(p, end);
-            bool found =
-                depth == 1 && at_key && (size_t)(next - p) == sizeof key - 1 && memcmp(p, key, sizeof key - 1) == 0;
-            p = skip_space(next, end);
-            if (!found || p == end || *p != ':')
-                continue;
-            p = skip_space(p + 1, end);
-            return p < end && *p == '[' ? p : NULL;
-        }
-        if (*p == '{' || *p == '[')
-            depth++;
-        else if (*p == '}' || *p == ']')
-            depth--;
-        at_key = depth == 1 && (*p == ',' || *p == '{' || (at_key && *p != ':'));
-        p++;
-    }
-    return NULL;
 }
 
 enum assay_code search_vector_cut(struct arena *a, struct str body, struct str *rest, struct search_vector *out,
@@ -175,7 +134,7 @@ enum assay_code search_vector_cut(struct arena *a, struct str body, struct str *
     *rest = body;
     *out = (struct search_vector){0};
     const char *end = body.len ? body.ptr + body.len : body.ptr;
-    const char *open = body.len ? find_array(body.ptr, end) : NULL;
+    const char *open = body.len ? json_scan_array(body, "vector") : NULL;
     if (!open)
         return ASSAY_OK;
     const char *behind = open + 1;

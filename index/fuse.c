@@ -85,7 +85,25 @@ static int fused_cmp(const void *pa, const void *pb)
     return memcmp(a->id->b, b->id->b, DIGEST_LEN);
 }
 
-size_t fuse_rrf(const struct top lists[2], const double weights[2], struct fused *out)
+/* What list l adds to the score of an item that is in it. */
+static double share(const struct top *list, const struct fuse_rule *rule, int l, const struct fused *f)
+{
+    if (rule->method == FUSE_RRF) {
+        return rule->weights[l] / (rule->k + f->ranks[l]);
+    }
+    double high = (double)list->items[0].score, low = (double)list->items[list->n - 1].score;
+    return high > low ? rule->weights[l] * ((double)f->scores[l] - low) / (high - low) : rule->weights[l];
+}
+
+void fuse_sort(struct fused *items, size_t n)
+{
+    if (n > 1) {
+        qsort(items, n, sizeof(*items), fused_cmp);
+    }
+}
+
+/* The items of both lists, each once, with its rank and score in either. */
+static size_t unite(const struct top lists[2], struct fused *out)
 {
     size_t n = 0;
     for (int l = 0; l < 2; l++) {
@@ -111,11 +129,18 @@ size_t fuse_rrf(const struct top lists[2], const double weights[2], struct fused
             out[kept++] = out[i];
         }
     }
-    for (size_t i = 0; i < kept; i++) {
-        for (int l = 0; l < 2; l++) {
-            out[i].score += out[i].ranks[l] > 0 ? weights[l] / (FUSE_K + out[i].ranks[l]) : 0;
-        }
-    }
-    qsort(out, kept, sizeof(*out), fused_cmp);
     return kept;
+}
+
+size_t fuse_lists(const struct top lists[2], const struct fuse_rule *rule, struct fused *out)
+{
+    size_t n = unite(lists, out);
+    for (size_t i = 0; i < n; i++) {
+        for (int l = 0; l < 2; l++) {
+            out[i].score += out[i].ranks[l] > 0 ? share(&lists[l], rule, l, &out[i]) : 0;
+        }
+        out[i].base = out[i].score;
+    }
+    fuse_sort(out, n);
+    return n;
 }

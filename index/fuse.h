@@ -1,7 +1,8 @@
 /*
- * Fusing the ranked lists of the legs into one (weighted reciprocal rank fusion: Cormack, Clarke and Buettcher, SIGIR
- * 2009), and keeping the best of many. Pure, thread-safe. Every order here is total: score descending, then chunk id
- * ascending; so equal input gives equal output wherever it runs.
+ * Fusing the ranked lists of the legs into one, and keeping the best of many. Two methods: weighted reciprocal rank
+ * fusion (Cormack, Clarke and Buettcher, SIGIR 2009), and the weighted sum of scores that were brought to 0..1 (CombSUM
+ * over min-max normalised scores: Fox and Shaw, TREC-2 1994; Lee, SIGIR 1997). Pure, thread-safe. Every order here is
+ * total: score descending, then chunk id ascending; so equal input gives equal output wherever it runs.
  */
 #ifndef ASSAY_INDEX_FUSE_H
 #define ASSAY_INDEX_FUSE_H
@@ -31,14 +32,24 @@ float top_floor(const struct top *t);
 void top_sort(struct top *t);
 
 struct fused {
-    double score;
+    double score, base; /* base: as fused, before anything scales it */
     uint32_t seg, row;
     const struct digest *id;
     int ranks[2]; /* 1-based in either list; 0: not in it */
     float scores[2];
 };
-/* Score of an item: sum over the lists of weight / (FUSE_K + rank). `out` holds lists[0].n + lists[1].n items; returns
- * how many there are, best first. Both lists are sorted. */
-size_t fuse_rrf(const struct top lists[2], const double weights[2], struct fused *out);
+enum fuse_method { FUSE_RRF, FUSE_WEIGHTED };
+struct fuse_rule {
+    enum fuse_method method;
+    double k; /* of FUSE_RRF */
+    double weights[2];
+};
+/* Score of an item: the sum over the lists that have it of
+ *   FUSE_RRF       weight / (k + rank)
+ *   FUSE_WEIGHTED  weight * (score - lowest) / (highest - lowest) of that list; weight when all its scores are equal
+ * `out` holds lists[0].n + lists[1].n items; returns how many there are, best first. Both lists are sorted. */
+size_t fuse_lists(const struct top lists[2], const struct fuse_rule *rule, struct fused *out);
+/* Sorts by score descending, then by chunk id. */
+void fuse_sort(struct fused *items, size_t n);
 
 #endif

@@ -12,13 +12,17 @@
  */
 static const double vector_weight[] = {[EMBEDDER_BUILTIN] = 0.02, [EMBEDDER_CLIENT] = 1, [EMBEDDER_OPENAI] = 1};
 
-double vindex_vector_weight(enum embedder_kind kind)
+struct vindex_ranking vindex_ranking_default(enum embedder_kind kind)
 {
-    return vector_weight[kind];
+    return (struct vindex_ranking){
+        .method = FUSE_RRF, .k = FUSE_K, .vector_weight = vector_weight[kind], .lexical_weight = 1};
 }
 
-/* How many candidates each leg hands to fusion: enough that an item good in one list is looked up in the other. */
-enum { FUSE_DEPTH = 100 };
+enum {
+    FUSE_DEPTH = 100, /* candidates of each leg at least: an item good in one list is looked up in the other */
+    DEPTH_GROWTH = 8, /* when one document has so many of them that others are missed */
+    DEPTH_MAX = 1 << 16
+};
 
 static bool wants_vector(const struct vindex_query *q)
 {
@@ -34,6 +38,10 @@ static enum assay_code check(const struct vindex_collection *c, const struct vin
 {
     if (q->k < 1 || q->k > VINDEX_K_MAX) {
         return err_set(err, ASSAY_INVALID, NULL, "k must be from 1 to %d", VINDEX_K_MAX);
+    }
+    if (q->context > VINDEX_CONTEXT_MAX || (q->context > 0 && q->k > VINDEX_CONTEXT_K_MAX)) {
+        return err_set(err, ASSAY_INVALID, NULL, "context is at most %d, and k with it at most %d", VINDEX_CONTEXT_MAX,
+                       VINDEX_CONTEXT_K_MAX);
     }
     if (q->text.len > VINDEX_QUERY_MAX) {
         return err_set(err, ASSAY_INVALID, NULL, "the query is longer than %d bytes", VINDEX_QUERY_MAX);
@@ -91,73 +99,12 @@ static void leg_init(struct search *s, int leg, size_t depth)
     t->items = arena_alloc(s->arena, (t->cap + 1) * sizeof(*t->items));
 }
 
-static void fill(const struct search *s, const struct fused *f, struct vindex_hit *h)
+/* Runs the legs to a depth and ranks what they found. */
+static enum assay_code find(struct search *s, const float *vector, size_t depth, struct vindex_result *out,
+                            struct err *err)
 {
-    const struct view_seg *vs = &s->view->segs[f->seg];
-    const struct segment *seg = vs->seg;
-    const struct seg_row *row = &seg->rows[f->row];
-    const struct source *source = sources_find(s->view->sources, seg->source[f->row]);
-    *h = (struct vindex_hit){
-        .chunk = row->chunk,
-        .version = row->version,
-        .pipeline = row->pipeline,
-        .document = segment_string(seg, f->row, SEG_KEY),
-        .uri = segment_string(seg, f->row, SEG_URI),
-        .title = segment_string(seg, f->row, SEG_TITLE),
-        .text = segment_string(seg, f->row, SEG_TEXT),
-        .heading = segment_string(seg, f->row, SEG_HEADING),
-        .source = source != NULL ? source->name : (struct str){NULL, 0},
-        .metadata_json = segment_string(seg, f->row, SEG_METADATA),
-        .media_type = segment_string(seg, f->row, SEG_MEDIA_TYPE),
-        .language = segment_string(seg, f->row, SEG_LANGUAGE),
-        .run = segment_string(seg, f->row, SEG_RUN),
-        .from = (size_t)row->from,
-        .to = (size_t)row->to,
-        .page = row->page,
-        .score = f->score,
-        .quality = seg->quality[f->row],
-        .state = (enum chunk_state)vs->vis.rows->state[f->row],
-        .source_active = source != NULL && source->active,
-        .fresh_until_us = vs->vis.age->deadline[f->row],
-        .vector_rank = f->ranks[LEG_VECTOR],
-        .lexical_rank = f->ranks[LEG_LEXICAL],
-        .vector_score = (double)f->scores[LEG_VECTOR],
-        .lexical_score = (double)f->scores[LEG_LEXICAL],
-    };
-}
-
-/* Turns the legs' candidates into hits. What does not pass the last check is left out, whatever found it. */
-static void answer(struct search *s, enum embedder_kind kind, struct vindex_result *out)
-{
-    const double weights[2] = {[LEG_LEXICAL] = 1, [LEG_VECTOR] = vector_weight[kind]};
-    struct fused *f = ARENA_ARRAY(s->arena, struct fused, s->legs[0].n + s->legs[1].n + 1);
-    size_t n = fuse_rrf(s->legs, weights, f);
-    out->hits = ARENA_ARRAY(s->arena, struct vindex_hit, (n < s->q->k ? n : s->q->k) + 1);
-    for (size_t i = 0; i < n && out->n < s->q->k; i++) {
-        const struct view_seg *vs = &s->view->segs[f[i].seg];
-        if (!vis_may_see(&vs->vis, vs->seg, f[i].row, s->view->sources, &s->who)) {
-            continue;
-        }
-        struct vindex_hit *h = &out->hits[out->n++];
-        fill(s, &f[i], h);
-        h->score = s->q->mode == VINDEX_VECTOR    ? h->vector_score
-                   : s->q->mode == VINDEX_LEXICAL ? h->lexical_score
-                                                  : h->score;
-    }
-}
-
-static enum assay_code run(struct search *s, enum embedder_kind kind, struct vindex_result *out, struct err *err)
-{
-    const float *vector = NULL;
-    size_t depth = s->q->mode != VINDEX_HYBRID ? s->q->k : 2 * s->q->k > FUSE_DEPTH ? 2 * s->q->k : FUSE_DEPTH;
-    out->plan = "none";
-    principals(s);
-    eligible_compile(s);
-    out->eligible = s->n_eligible;
-    if (s->q->text.ptr != NULL) {
-        lexical_terms(s);
-    }
-    TRY(query_vector(s, kind, &vector, err));
+    out->n = 0;
+    s->legs[LEG_LEXICAL] = s->legs[LEG_VECTOR] = (struct top){0};
     if (s->n_eligible > 0 && wants_text(s->q) && s->q->text.ptr != NULL) {
         leg_init(s, LEG_LEXICAL, depth);
         lexical_leg(s);
@@ -167,9 +114,44 @@ static enum assay_code run(struct search *s, enum embedder_kind kind, struct vin
         TRY(nearest_leg(s, vector, err));
         out->plan = s->graph_used ? "graph" : "exact";
     }
-    answer(s, kind, out);
+    rank_hits(s, out);
     highlight_hits(s, out);
     return ASSAY_OK;
+}
+
+/* Where the order is not that of one leg, a hit may come from further down. */
+static size_t first_depth(const struct search *s)
+{
+    bool scaled = s->ranking.quality_weight > 0 || s->ranking.half_life_us > 0;
+    bool own_order = s->q->mode != VINDEX_HYBRID && !scaled && s->q->max_per_document == 0;
+    size_t wide = (scaled || s->q->max_per_document > 0 ? 4 : 2) * s->q->k;
+    return own_order ? s->q->k : wide > FUSE_DEPTH ? wide : FUSE_DEPTH;
+}
+
+static bool more_to_find(const struct search *s, const struct vindex_result *out, size_t depth)
+{
+    bool cut = s->legs[0].n == depth || s->legs[1].n == depth;
+    return s->q->max_per_document > 0 && out->n < s->q->k && cut && depth < s->n_eligible && depth < DEPTH_MAX;
+}
+
+static enum assay_code run(struct search *s, enum embedder_kind kind, struct vindex_result *out, struct err *err)
+{
+    const float *vector = NULL;
+    s->ranking = s->q->ranking != NULL ? *s->q->ranking : vindex_ranking_default(kind);
+    out->plan = "none";
+    principals(s);
+    eligible_compile(s);
+    out->eligible = s->n_eligible;
+    if (s->q->text.ptr != NULL) {
+        lexical_terms(s);
+    }
+    TRY(query_vector(s, kind, &vector, err));
+    for (size_t depth = first_depth(s);; depth *= DEPTH_GROWTH) {
+        TRY(find(s, vector, depth, out, err));
+        if (!more_to_find(s, out, depth)) {
+            return ASSAY_OK;
+        }
+    }
 }
 
 enum assay_code vindex_search(struct vindex_collection *c, const struct vindex_query *q, struct arena *a,

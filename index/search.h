@@ -77,6 +77,7 @@ struct search {
     int ef;
     bool graph_used;
     struct top legs[2];
+    struct vindex_ranking ranking;
 };
 
 /* The predicate, compiled: state, source, deadline, access, filter and min_quality into one bitmap per segment, which
@@ -126,5 +127,13 @@ void highlight_hits(struct search *s, struct vindex_result *out);
 /* Offers the nearest eligible rows to legs[LEG_VECTOR], by graph or exactly, whichever is cheaper for each segment;
  * exactly when the query asks for it or the graph starves. Scores are kernel_dot's either way. */
 enum assay_code nearest_leg(struct search *s, const float *query, struct err *err) MUST_USE;
+
+/* Turns the legs' candidates into hits: fusion, then quality and age, then what a document may have. What does not pass
+ * the last check is left out, whatever found it. */
+void rank_hits(struct search *s, struct vindex_result *out);
+
+/* Finds the neighbours of a hit, when the query wants any: the nearest rows of its version that the caller may see and
+ * that have min_quality. */
+void context_find(const struct search *s, const struct fused *f, struct vindex_hit *h);
 
 #endif

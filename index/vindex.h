@@ -24,6 +24,7 @@
 #include "base/json_read.h"
 #include "base/str.h"
 #include "index/filter.h"
+#include "index/fuse.h"
 
 enum { VINDEX_DIM_MAX = 4096, VINDEX_K_MAX = 1000, VINDEX_QUERY_MAX = 8192 /* bytes of query text */ };
 
@@ -101,6 +102,18 @@ enum assay_code vindex_checkpoint(struct vindex_collection *c, struct err *err) 
 /* ---- searching: any thread ---- */
 /* What a rank of the vector leg weighs in hybrid fusion, beside 1 of the lexical leg: for `explain`. */
 double vindex_vector_weight(enum embedder_kind kind);
+
+/* How candidates become an order. */
+struct vindex_ranking {
+    enum fuse_method method; /* of mode hybrid, as are k and the weights */
+    double k;                /* of FUSE_RRF, >= 1 */
+    double vector_weight, lexical_weight;
+    double quality_weight; /* 0..1: how far a chunk's quality scales its score */
+    int64_t half_life_us;  /* age at which a score has halved; 0: age does not matter */
+};
+struct vindex_ranking vindex_ranking_default(enum embedder_kind kind);
+enum { VINDEX_CONTEXT_MAX = 10, VINDEX_CONTEXT_K_MAX = 100 };
+
 enum vindex_mode { VINDEX_HYBRID, VINDEX_VECTOR, VINDEX_LEXICAL };
 struct vindex_query {
     enum vindex_mode mode;
@@ -115,9 +128,22 @@ struct vindex_query {
                                  never retired or pending, never outside the ACL */
     int64_t now_us;           /* the moment that freshness is judged at */
     bool highlight;           /* fill the hits' highlights */
+    const struct vindex_ranking *ranking; /* NULL: the default of the collection's embedder */
+    size_t max_per_document;              /* hits of one document at most; 0: no limit */
+    size_t context; /* neighbours wanted on either side of a hit, 0..VINDEX_CONTEXT_MAX; with it k is at most
+                       VINDEX_CONTEXT_K_MAX */
 };
 struct vindex_span {
     size_t from, to; /* bytes, to exclusive */
+};
+/* A chunk of the same version that stands before or after a hit. */
+struct vindex_neighbour {
+    struct digest chunk;
+    struct str heading, text;
+    size_t from, to;
+    int page;
+    enum chunk_state state;
+    int64_t fresh_until_us;
 };
 struct vindex_hit {
     struct digest chunk, version, pipeline;
@@ -134,6 +160,10 @@ struct vindex_hit {
     double vector_score, lexical_score;
     const struct vindex_span *highlights; /* in `text`, ascending, apart: the words that the query asks for */
     size_t n_highlights;
+    double base_score; /* before quality and age scaled it by these factors, each in 0..1 */
+    double quality_factor, freshness_factor;
+    struct vindex_neighbour *before, *after; /* in the order of the text */
+    size_t n_before, n_after;
 };
 struct vindex_result {
     struct vindex_hit *hits; /* in the caller's arena; the strings point into the pinned view */

@@ -129,7 +129,7 @@ static enum assay_code build(struct arena *a, const struct collection_row *row, 
         return err_set(err, ASSAY_INTERNAL, NULL,
                        "The stored pipeline of a collection does not have the id it is stored by.");
     TRY(parse_member(a, str_dup(a, row->policy_json), "policy", &json, err));
-    TRY(policy_parse(a, json, "/policy", &c->weights, &c->policy_json, err));
+    TRY(policy_parse(a, json, "/policy", c->spec.kind, &c->rules, &c->policy_json, err));
     digest_sha256(c->policy_json.ptr, c->policy_json.len, &c->policy);
     embedder_digest(c, &c->embedder);
     index_identity(c, &row->identity, &c->identity);

@@ -9,7 +9,7 @@
 #include "base/call.h"
 #include "index/vindex.h"
 #include "ingest/pipeline.h"
-#include "quality/quality.h"
+#include "server/policy.h"
 #include "store/collections.h"
 
 enum { CATALOG_MAX = 1024 };
@@ -29,7 +29,7 @@ struct collection { /* immutable after publication, but for what is marked */
     struct digest policy;   /* SHA-256 of policy_json */
     struct embedder_spec spec;
     struct pipeline pipeline;
-    struct quality_weights weights;
+    struct policy rules; /* what policy_json says */
     int64_t created_at_us;
     int64_t applied_at_open;         /* sequence that the index files stood at when they were loaded */
     struct vindex_collection *index; /* has its own locking */

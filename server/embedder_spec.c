@@ -5,6 +5,7 @@
 
 #include "base/json_write.h"
 #include "server/catalog.h"
+#include "server/endpoint_spec.h"
 
 enum { BUILTIN_DIM_DEFAULT = 384, BUILTIN_DIM_MIN = 64, BUILTIN_DIM_MAX = 2048 };
 
@@ -41,47 +42,6 @@ static const struct json_field openai_fields[] = {
     JSON_FIELD(struct spec_in, retries, JSON_FIELD_INT, .min = 0, .max = 10),
     JSON_FIELDS_END,
 };
-
-/* Only as much of a URL as is needed to refuse what must not be called or stored: a scheme other than http and https,
- * credentials (they would be in PostgreSQL for everyone to read), a query or fragment (a path is appended). */
-static const char *base_url_problem(struct str url)
-{
-    size_t scheme = str_starts(url, "https://") ? 8 : str_starts(url, "http://") ? 7 : 0;
-    if (scheme == 0)
-        return "It must start with http:// or https://.";
-    const char *end = url.ptr + url.len;
-    const char *slash = memchr(url.ptr + scheme, '/', url.len - scheme);
-    const char *authority_end = slash ? slash : end;
-    if (authority_end == url.ptr + scheme)
-        return "It names no host.";
-    if (memchr(url.ptr + scheme, '@', (size_t)(authority_end - url.ptr) - scheme))
-        return "Credentials do not belong here; name a key by key_name.";
-    for (const char *p = url.ptr; p < end; p++) {
-        if (*p == '?' || *p == '#')
-            return "It must have neither query nor fragment.";
-        if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 127 || *p == '\\')
-            return "It may hold printable ASCII only.";
-    }
-    return NULL;
-}
-
-static enum assay_code field_problem(struct arena *a, struct err *err, const char *pointer, const char *name,
-                                     const char *detail)
-{
-    return err_add_field(err, arena_printf(a, "%s/%s", pointer, name), "%s", detail);
-}
-
-static enum assay_code check_endpoint(struct arena *a, const char *pointer, struct spec_in *in, struct err *err)
-{
-    while (in->base_url.len > 0 && in->base_url.ptr[in->base_url.len - 1] == '/')
-        in->base_url.len--;
-    const char *problem = base_url_problem(in->base_url);
-    if (problem)
-        return field_problem(a, err, pointer, "base_url", problem);
-    if (in->key_name.len > 0 && !str_is_name(in->key_name, in->key_name.len))
-        return field_problem(a, err, pointer, "key_name", "It may hold letters, digits, '.', '_' and '-' only.");
-    return ASSAY_OK;
-}
 
 /* Members in canonical order (sorted by name), so that equal specifications have equal text and one digest. */
 static struct str write_canonical(struct arena *a, const struct spec_in *in)
@@ -131,7 +91,7 @@ enum assay_code embedder_spec_parse(struct arena *a, const json_t *json, const c
             in.kind = i; /* a missing or unknown kind is reported by the first table */
     TRY(json_read(a, json, pointer, tables[in.kind], &in, err));
     if (in.kind == EMBEDDER_OPENAI)
-        TRY(check_endpoint(a, pointer, &in, err));
+        TRY(endpoint_spec_check(a, pointer, &in.base_url, in.key_name, err));
     in.query_prefix = or_empty(in.query_prefix);
     in.document_prefix = or_empty(in.document_prefix);
     *out = (struct embedder_spec){

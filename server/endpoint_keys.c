@@ -89,7 +89,7 @@ enum assay_code endpoint_key_get(struct arena *a, const char *file, struct str n
     struct str value = s ? find_line((struct str){s->text, s->len}, name) : (struct str){0};
     if (!secret_valid(value))
         return err_set(err, ASSAY_UNAVAILABLE, "embedder-key",
-                       "The server has no usable key by the name that the collection's embedder asks for.");
+                       "The server has no usable key by the name that the collection asks for.");
     *out = value;
     return ASSAY_OK;
 }

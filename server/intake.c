@@ -14,22 +14,13 @@
 
 struct intake *intake_new(struct server *server)
 {
-    struct outbound *o = outbound_new();
-    if (!o) {
-        log_error("libcurl cannot be initialised", "%s", "");
-        return NULL;
-    }
     struct intake *in = mem_calloc(1, sizeof *in);
     in->server = server;
-    in->outbound = o;
     return in;
 }
 
 void intake_free(struct intake *in)
 {
-    if (!in)
-        return;
-    outbound_free(in->outbound);
     free(in);
 }
 

@@ -91,7 +91,7 @@ static double chunk_quality(const struct collection *c, const struct intake_docu
     parts.v[QUALITY_FRESHNESS] = 1;
     parts.v[QUALITY_SAFETY] = NAN;
     parts.v[QUALITY_UNIQUENESS] = repeated ? 0 : 1;
-    double q = quality_index(&parts, &c->weights);
+    double q = quality_index(&parts, &c->rules.weights);
     return isnan(q) ? 0 : q;
 }
 

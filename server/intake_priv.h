@@ -12,7 +12,6 @@
 
 struct intake {
     struct server *server;
-    struct outbound *outbound;
 };
 
 struct prepared {

@@ -41,7 +41,7 @@ static void sum_sources(const struct collection *c, const struct quality_source_
                                         [QUALITY_FRESHNESS] = quality_rate(fresh, chunks),
                                         [QUALITY_SAFETY] = (double)NAN,
                                         [QUALITY_UNIQUENESS] = quality_rate(unique, chunks)}};
-    out->quality = quality_index(&parts, &c->weights);
+    out->quality = quality_index(&parts, &c->rules.weights);
     out->usable_chunks = quality_usable_ratio(usable, chunks);
     out->usable_bytes = quality_usable_ratio(usable_bytes, bytes);
 }

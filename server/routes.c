@@ -23,6 +23,10 @@ const struct route routes[] = {
     ROUTE("GET", "/search", "searchByQuery", SCOPE_READ, BODY_NONE, RUN_INLINE, handle_search_get,
           .idempotent_key = false),
 
+    /* many searches take a while, so they keep no HTTP thread */
+    ROUTE("POST", "/search/batch", "searchBatch", SCOPE_READ, BODY_JSON, RUN_WORKER, handle_search_batch,
+          .idempotent_key = false),
+
     /* open to all: probes, and figures that hold neither names of documents nor secrets */
     ROUTE("GET", "/healthz", "getHealth", 0, BODY_NONE, RUN_INLINE, handle_health_live, .idempotent_key = false),
     ROUTE("GET", "/readyz", "getReadiness", 0, BODY_NONE, RUN_INLINE, handle_health_ready, .idempotent_key = false),

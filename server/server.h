@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "outbound/http.h"
 #include "server/auth.h"
 #include "server/catalog.h"
 #include "server/config.h"
@@ -14,6 +15,7 @@
 #include "server/intake.h"
 #include "server/jobs.h"
 #include "server/metrics.h"
+#include "server/query_embed.h"
 #include "server/receipts.h"
 #include "server/workers.h"
 #include "store/store.h"
@@ -25,7 +27,9 @@ struct server {
     struct auth *auth;
     struct catalog *catalog;   /* collections in memory */
     struct follower *follower; /* change log -> index; clock; sweeper */
+    struct outbound *outbound; /* calls to endpoints */
     struct intake *intake;
+    struct query_embedder *query_embedder;
     struct receipts *receipts;
     struct jobs *jobs;
     struct metrics *metrics;

@@ -118,28 +118,31 @@ static void test_embedder_spec__refuses_key_names_that_are_no_names(void **state
 static void test_policy__keeps_defaults_of_what_is_not_named(void **state)
 {
     struct fixture *f = *state;
-    struct quality_weights w, standard = quality_weights_default();
+    struct policy p;
+    struct quality_weights standard = quality_weights_default();
     json_t *json = NULL;
     assert_int_equal(json_parse(f->arena, STR_LIT("{\"weights\":{\"uniqueness\":2}}"), &json, &f->err), ASSAY_OK);
-    assert_int_equal(policy_parse(f->arena, json, "/policy", &w, &f->canonical, &f->err), ASSAY_OK);
-    assert_true(w.w[QUALITY_UNIQUENESS] == 2.0);
-    assert_true(w.w[QUALITY_LINEAGE] == standard.w[QUALITY_LINEAGE]);
+    assert_int_equal(policy_parse(f->arena, json, "/policy", EMBEDDER_CLIENT, &p, &f->canonical, &f->err), ASSAY_OK);
+    assert_true(p.weights.w[QUALITY_UNIQUENESS] == 2.0);
+    assert_true(p.weights.w[QUALITY_LINEAGE] == standard.w[QUALITY_LINEAGE]);
     assert_true(str_eqc(f->canonical, "{\"weights\":{\"uniqueness\":2}}"));
 }
 
 static void test_policy__refuses_weights_that_weigh_nothing(void **state)
 {
     struct fixture *f = *state;
-    struct quality_weights w;
+    struct policy p;
     json_t *json = NULL;
     const char *text = "{\"weights\":{\"lineage_coverage\":0,\"validation_pass_rate\":0,\"freshness_rate\":0,"
                        "\"bias_safety\":0,\"uniqueness\":0}}";
     assert_int_equal(json_parse(f->arena, str_of(text), &json, &f->err), ASSAY_OK);
-    assert_int_equal(policy_parse(f->arena, json, "/policy", &w, &f->canonical, &f->err), ASSAY_INVALID);
+    assert_int_equal(policy_parse(f->arena, json, "/policy", EMBEDDER_CLIENT, &p, &f->canonical, &f->err),
+                     ASSAY_INVALID);
     assert_string_equal(f->err.fields[0].pointer, "/policy/weights");
     err_clear(&f->err);
     assert_int_equal(json_parse(f->arena, STR_LIT("{\"weights\":{\"beauty\":1}}"), &json, &f->err), ASSAY_OK);
-    assert_int_equal(policy_parse(f->arena, json, "/policy", &w, &f->canonical, &f->err), ASSAY_INVALID);
+    assert_int_equal(policy_parse(f->arena, json, "/policy", EMBEDDER_CLIENT, &p, &f->canonical, &f->err),
+                     ASSAY_INVALID);
 }
 
 int main(void)

@@ -51,9 +51,9 @@ static void test_fuse__rrf_adds_weighted_reciprocal_ranks(void **state)
     (void)state;
     struct candidate lexical[] = {item(9, 1), item(8, 2), item(7, 3)}, vector[] = {item(0.9F, 3), item(0.8F, 4)};
     struct top lists[2] = {{lexical, 3, 3}, {vector, 2, 2}};
-    const double weights[2] = {1, 0.5};
+    const struct fuse_rule rule = {FUSE_RRF, FUSE_K, {1, 0.5}};
     struct fused out[5];
-    assert_int_equal(fuse_rrf(lists, weights, out), 4);
+    assert_int_equal(fuse_lists(lists, &rule, out), 4);
     static const uint32_t rows[] = {3, 1, 2, 4};
     const double scores[] = {1.0 / 63 + 0.5 / 61, 1.0 / 61, 1.0 / 62, 0.5 / 62};
     for (size_t i = 0; i < 4; i++) {
@@ -65,13 +65,31 @@ static void test_fuse__rrf_adds_weighted_reciprocal_ranks(void **state)
     assert_int_equal(out[3].ranks[0], 0);
 }
 
+/* Min-max: 9, 8, 5 become 1, 0.75, 0; a list of one score gives its whole weight. */
+static void test_fuse__weighted_adds_normalised_scores(void **state)
+{
+    (void)state;
+    struct candidate lexical[] = {item(9, 1), item(8, 2), item(5, 3)}, vector[] = {item(-0.25F, 2), item(-0.25F, 3)};
+    struct top lists[2] = {{lexical, 3, 3}, {vector, 2, 2}};
+    const struct fuse_rule rule = {FUSE_WEIGHTED, 0, {2, 0.5}};
+    struct fused out[5];
+    assert_int_equal(fuse_lists(lists, &rule, out), 3);
+    static const uint32_t rows[] = {1, 2, 3};
+    const double scores[] = {2, 2 * 0.75 + 0.5, 0.5}; /* the first two tie: the smaller id stands first */
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(out[i].row, rows[i]);
+        assert_true(fabs(out[i].score - scores[i]) < 1e-12);
+        assert_true(out[i].base == out[i].score);
+    }
+}
+
 static void test_fuse__nothing_in_nothing_out(void **state)
 {
     (void)state;
     struct top lists[2] = {{0}, {0}};
-    const double weights[2] = {1, 1};
+    const struct fuse_rule rule = {FUSE_WEIGHTED, 0, {1, 1}};
     struct fused out[1];
-    assert_int_equal(fuse_rrf(lists, weights, out), 0);
+    assert_int_equal(fuse_lists(lists, &rule, out), 0);
 }
 
 int main(void)
@@ -79,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fuse__top_keeps_the_best_and_breaks_ties_by_id),
         cmocka_unit_test(test_fuse__rrf_adds_weighted_reciprocal_ranks),
+        cmocka_unit_test(test_fuse__weighted_adds_normalised_scores),
         cmocka_unit_test(test_fuse__nothing_in_nothing_out),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
