@@ -32,6 +32,12 @@ static bool name_valid(struct str s)
     return s.len > 0;
 }
 
+static bool digest_is_zero(const struct digest *d)
+{
+    const struct digest zero = {0};
+    return digest_eq(d, &zero);
+}
+
 static void write_index(struct jsonw *w, struct collection *c)
 {
     struct vindex_stats st;
@@ -45,13 +51,14 @@ static void write_index(struct jsonw *w, struct collection *c)
     jsonw_kint(w, "memory_bytes", (int64_t)st.memory_bytes);
     jsonw_kint(w, "disk_bytes", (int64_t)st.disk_bytes);
     jsonw_kint(w, "seq", st.seq);
+    jsonw_kint(w, "generation", (int64_t)st.generation);
+    jsonw_key(w, "learned");
+    if (digest_is_zero(&st.embedder))
+        jsonw_null(w);
+    else
+        jsonw_digest(w, &st.embedder);
+    jsonw_kbool(w, "learning", st.learning);
     jsonw_object_end(w);
-}
-
-static bool digest_is_zero(const struct digest *d)
-{
-    const struct digest zero = {0};
-    return digest_eq(d, &zero);
 }
 
 static void write_collection(struct jsonw *w, struct catalog *catalog, const struct collection_row *row)

@@ -158,7 +158,7 @@ static void push_receipt(struct request *req, const struct search *s)
                             .at_us = s->query.now_us,
                             .commit = s->result.commit,
                             .policy = s->collection->policy,
-                            .embedder = s->collection->embedder,
+                            .embedder = s->result.learned ? s->result.embedder : s->collection->embedder,
                             .seq = s->result.seq,
                             .mode = s->in.mode,
                             .k = (int)s->in.k,

@@ -54,7 +54,7 @@ static void write_provenance(struct jsonw *w, const struct search *s, const stru
     jsonw_object(w);
     jsonw_kdigest(w, "pipeline", &h->pipeline);
     write_text(w, "run", h->run);
-    jsonw_kdigest(w, "embedder", &s->collection->embedder);
+    jsonw_kdigest(w, "embedder", s->result.learned ? &s->result.embedder : &s->collection->embedder);
     jsonw_kstr(w, "node_id", buf_str(&id));
     jsonw_object_end(w);
     buf_free(&id);

@@ -146,7 +146,9 @@ static enum assay_code prepare_vectors(struct batch *b, struct err *err)
     for (size_t i = 0; i < kept; i++) {
         const struct vindex_change *ch = b->adds[i].change;
         float *out = b->vectors + i * dim;
-        if (ch->embedding != NULL) {
+        if (b->c->spec.kind == EMBEDDER_BUILTIN && b->c->gen.lsa != NULL) {
+            memset(out, 0, dim * sizeof(*out)); /* made from the terms of the new segment */
+        } else if (ch->embedding != NULL) {
             TRY(kernel_normalise(ch->embedding, dim, out, err));
         } else if (b->c->spec.kind == EMBEDDER_BUILTIN) {
             embed_chunk(b->c->embedder, b->c->words, ch->title, ch->heading, ch->text, dim, out);
@@ -238,6 +240,9 @@ static void add_segment(struct batch *b, size_t n)
         changes[i] = b->adds[i].change;
     }
     struct segment *seg = segment_build(c->words, changes, b->vectors, n, (size_t)c->spec.dim);
+    if (c->spec.kind == EMBEDDER_BUILTIN && c->gen.lsa != NULL) {
+        lsa_embed_rows(c->gen.lsa, &seg->terms, n, seg->dim, (float *)(void *)seg->sec[SEC_VECTORS].data);
+    }
     struct seg_vis vis;
     vis_init(&vis, seg);
     for (size_t i = 0; i < n; i++) {
@@ -286,29 +291,49 @@ static void apply_all(struct batch *b, size_t kept)
     }
 }
 
-enum assay_code vindex_apply(struct vindex_collection *c, const struct vindex_change *changes, size_t n,
-                             int64_t upto_seq, const struct digest *commit, struct err *err)
+/* Applies changes up to a number of the log; nothing is published. */
+static enum assay_code apply_run(struct vindex_collection *c, const struct vindex_change *changes, size_t n,
+                                 int64_t upto_seq, struct err *err)
 {
     struct batch b = {.c = c, .changes = changes, .n = n};
-    if (upto_seq < c->seq) {
-        return err_set(err, ASSAY_INTERNAL, NULL, "the change log went back: the index has applied more than it holds");
-    }
     collect_adds(&b);
     collect_touches(&b);
     size_t kept = count_kept(&b);
     enum assay_code code = prepare_vectors(&b, err);
     if (code == ASSAY_OK) {
+        generation_count(c, changes, n);
         apply_all(&b, kept);
         c->seq = upto_seq;
-        c->commit = *commit;
         c->dirty = true;
-        (void)collection_compact(c);
-        collection_publish(c);
     }
     free(b.adds);
     free(b.touches);
     free(b.vectors);
     return code;
+}
+
+enum assay_code vindex_apply(struct vindex_collection *c, const struct vindex_change *changes, size_t n,
+                             int64_t upto_seq, const struct digest *commit, struct err *err)
+{
+    if (upto_seq < c->seq) {
+        return err_set(err, ASSAY_INTERNAL, NULL, "the change log went back: the index has applied more than it holds");
+    }
+    for (bool more = true; more;) {
+        bool learn = false;
+        size_t part = generation_split(c, changes, n, &learn);
+        more = part < n;
+        int64_t upto = more && changes[part - 1].seq > c->seq ? changes[part - 1].seq : more ? c->seq : upto_seq;
+        TRY(apply_run(c, changes, part, upto, err));
+        if (learn) {
+            generation_choose(c);
+        }
+        changes += part;
+        n -= part;
+    }
+    c->commit = *commit;
+    (void)collection_compact(c);
+    collection_publish(c);
+    return ASSAY_OK;
 }
 
 enum assay_code vindex_tick(struct vindex_collection *c, int64_t now_us, int64_t *next_deadline_us, struct err *err)

@@ -18,6 +18,10 @@ struct builder {
 static void run(struct build_job *job)
 {
     struct err err = {0};
+    if (job->work != NULL) {
+        job->work(job);
+        return;
+    }
     job->out = segment_merge(job->in, (const uint64_t *const *)job->keep, job->n, &job->origins);
     if (job->out != NULL) {
         job->code = segment_seal(job->out, job->threads, &job->cancel, &err);

@@ -20,6 +20,8 @@ struct build_job {
     enum assay_code code;
     struct segment *out; /* NULL: no row was live, or failed */
     struct seg_origin *origins;
+    void (*work)(struct build_job *); /* what to do instead of merging; sets `code` */
+    void *ctx;                        /* its */
     struct build_job *next;
 };
 void build_job_free(struct build_job *job);

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "index/builder.h"
+#include "index/generation.h"
 #include "index/view.h"
 
 enum {
@@ -29,6 +30,10 @@ struct vindex {
 struct held {
     struct view_seg vs;
     bool building; /* input of the job under way: neither merged nor dropped until it ends */
+    /* While the collection moves to another embedder: the same rows with its vectors (NULL: none was live). */
+    bool remade;
+    struct segment *remake;
+    struct seg_origin *remake_origins;
 };
 
 struct vindex_collection {
@@ -42,6 +47,7 @@ struct vindex_collection {
     struct digest commit;
     struct words *words;
     struct embedder *embedder;
+    struct generation gen;
     struct build_job *job; /* NULL: none under way */
     size_t failed_rows;    /* flat rows when a build last failed: not tried again before there are more */
     bool merge_failed;     /* no merge of sealed segments before a build has succeeded again */
@@ -50,6 +56,7 @@ struct vindex_collection {
     struct views views; /* shared with readers */
     atomic_int_fast64_t builds, merges, checkpoints;
     atomic_size_t disk_bytes;
+    atomic_bool learning;      /* generation_busy, for vindex_stats */
     pthread_mutex_t wait_lock; /* vindex_wait's: guards waited_seq alone */
     pthread_cond_t wait_cond;
     int64_t waited_seq;

@@ -225,13 +225,13 @@ static bool drop_empty(struct vindex_collection *c)
 
 bool collection_compact(struct vindex_collection *c)
 {
-    bool changed = false;
+    bool changed = generation_step(c);
     if (c->job != NULL && atomic_load(&c->job->done)) {
         finish_job(c);
         changed = true;
     }
     changed = drop_empty(c) || changed;
-    if (c->job == NULL) {
+    if (c->job == NULL && !c->gen.moving) {
         bool *picked = mem_calloc(c->n + 1, sizeof(*picked));
         if (pick_flat(c, picked)) {
             order_job(c, picked, false);
@@ -240,6 +240,7 @@ bool collection_compact(struct vindex_collection *c)
         }
         free(picked);
     }
+    atomic_store(&c->learning, generation_busy(c));
     return compact_flat(c) || changed;
 }
 

@@ -18,7 +18,7 @@
 
 static const char manifest_name[] = "manifest";
 static const char manifest_magic[8] = {'A', 'S', 'S', 'A', 'Y', 'M', 'A', 'N'};
-enum { MANIFEST_VERSION = 1 };
+enum { MANIFEST_VERSION = 2 };
 
 /* ---- writing ---- */
 
@@ -51,6 +51,26 @@ static void put_segment(struct buf *b, const struct view_seg *vs)
     vis_acl_write(vs->vis.acl, s->n, b);
 }
 
+/* Zero bytes: hashed features. */
+static void put_lsa(struct buf *b, const struct lsa *l)
+{
+    struct digest id = {{0}};
+    if (l != NULL) {
+        lsa_id(l, &id);
+    }
+    buf_put(b, &id, sizeof(id));
+}
+
+static void put_generation(struct buf *b, const struct generation *g)
+{
+    uint8_t has_previous = g->has_previous ? 1 : 0;
+    buf_put(b, &g->added, sizeof(g->added));
+    buf_put(b, &g->switches, sizeof(g->switches));
+    buf_put(b, &has_previous, sizeof(has_previous));
+    put_lsa(b, g->lsa);
+    put_lsa(b, g->previous);
+}
+
 static enum assay_code save_manifest(struct vindex_collection *c, struct err *err)
 {
     struct buf b = {0};
@@ -66,6 +86,7 @@ static enum assay_code save_manifest(struct vindex_collection *c, struct err *er
     buf_put(&b, &c->seq, sizeof(c->seq));
     buf_put(&b, &c->commit, sizeof(c->commit));
     buf_put(&b, &c->next_file, sizeof(c->next_file));
+    put_generation(&b, &c->gen);
     put_sources(&b, c->sources);
     buf_put(&b, &n, sizeof(n));
     for (size_t i = 0; i < c->n; i++) {
@@ -83,11 +104,24 @@ static enum assay_code save_manifest(struct vindex_collection *c, struct err *er
     return code == ASSAY_OK ? diskfile_sync_dir(c->dir, err) : code;
 }
 
+static bool is_lsa(const struct lsa *l, const char *name)
+{
+    char ours[LSA_FILE_NAME];
+    struct digest id;
+    if (l == NULL) {
+        return false;
+    }
+    lsa_id(l, &id);
+    lsa_file_name(&id, ours);
+    return strcmp(name, ours) == 0;
+}
+
 /* Whether a directory entry belongs to the collection as it is in memory. */
 static bool is_ours(const struct vindex_collection *c, const char *name)
 {
     char ours[SEGMENT_FILE_NAME];
-    bool found = strcmp(name, manifest_name) == 0 || name[0] == '.';
+    bool found =
+        strcmp(name, manifest_name) == 0 || name[0] == '.' || is_lsa(c->gen.lsa, name) || is_lsa(c->gen.previous, name);
     for (size_t i = 0; i < c->n && !found; i++) {
         segment_file_name(c->segs[i].vs.seg->file, ours);
         found = c->segs[i].vs.seg->file != 0 && strcmp(name, ours) == 0;
@@ -121,6 +155,24 @@ static void count_disk(struct vindex_collection *c)
     atomic_store(&c->disk_bytes, bytes);
 }
 
+/* Its name is what it holds: a file that is there need not be written again. */
+static enum assay_code save_lsa(const struct vindex_collection *c, const struct lsa *l, struct err *err)
+{
+    char name[LSA_FILE_NAME];
+    struct digest id;
+    uint64_t len = 0;
+    if (l == NULL) {
+        return ASSAY_OK;
+    }
+    lsa_id(l, &id);
+    lsa_file_name(&id, name);
+    int fd = diskfile_open(c->dir, name, &len);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd >= 0 && len == lsa_bytes(l) ? ASSAY_OK : lsa_file_write(l, c->dir, err);
+}
+
 enum assay_code files_save(struct vindex_collection *c, struct err *err)
 {
     for (size_t i = 0; i < c->n; i++) {
@@ -130,6 +182,8 @@ enum assay_code files_save(struct vindex_collection *c, struct err *err)
             c->next_file++;
         }
     }
+    TRY(save_lsa(c, c->gen.lsa, err));
+    TRY(save_lsa(c, c->gen.previous, err));
     TRY(diskfile_sync_dir(c->dir, err));
     TRY(save_manifest(c, err));
     remove_orphans(c, false);
@@ -170,6 +224,30 @@ static void get(struct cursor *r, void *out, size_t n)
     if (p != NULL) {
         memcpy(out, p, n);
     }
+}
+
+static const char *get_lsa(struct cursor *r, const struct vindex_collection *c, struct lsa **out)
+{
+    static const struct digest none = {{0}};
+    struct digest id;
+    const char *why = NULL;
+    get(r, &id, sizeof(id));
+    if (!r->failed && !digest_eq(&id, &none)) {
+        *out = c->dir != NULL ? lsa_file_read(c->dir, &id, (size_t)c->spec.dim, &why) : NULL;
+        return *out == NULL && why == NULL ? "the embedder's file is missing" : why;
+    }
+    return NULL;
+}
+
+static const char *get_generation(struct cursor *r, struct vindex_collection *c)
+{
+    uint8_t has_previous = 0;
+    get(r, &c->gen.added, sizeof(c->gen.added));
+    get(r, &c->gen.switches, sizeof(c->gen.switches));
+    get(r, &has_previous, sizeof(has_previous));
+    c->gen.has_previous = has_previous == 1;
+    const char *why = get_lsa(r, c, &c->gen.lsa);
+    return why != NULL ? why : get_lsa(r, c, &c->gen.previous);
 }
 
 static void get_sources(struct cursor *r, struct vindex_collection *c)
@@ -269,9 +347,9 @@ const char *files_parse(struct vindex_collection *c, struct str bytes, files_ope
     get(&r, &c->seq, sizeof(c->seq));
     get(&r, &c->commit, sizeof(c->commit));
     get(&r, &c->next_file, sizeof(c->next_file));
+    const char *why = get_generation(&r, c);
     get_sources(&r, c);
     get(&r, &n, sizeof(n));
-    const char *why = NULL;
     for (uint64_t i = 0; i < n && why == NULL && !r.failed; i++) {
         why = get_segment(&r, c, open_segment, ctx);
     }

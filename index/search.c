@@ -10,10 +10,14 @@
  * knows hardly more than the words themselves, so it may settle near-ties and find what shares no whole word, and no
  * more: measured on public test collections, equal weights cost ranking quality and this does not.
  */
-static const double vector_weight[] = {[EMBEDDER_BUILTIN] = 0.02, [EMBEDDER_CLIENT] = 1, [EMBEDDER_OPENAI] = 1};
+static const double vector_weight[] = {[EMBEDDER_BUILTIN] = 0.2, [EMBEDDER_CLIENT] = 1, [EMBEDDER_OPENAI] = 1};
 
 struct vindex_ranking vindex_ranking_default(enum embedder_kind kind)
 {
+    if (kind == EMBEDDER_BUILTIN) {
+        return (struct vindex_ranking){
+            .method = FUSE_WEIGHTED, .k = FUSE_K, .vector_weight = vector_weight[kind], .lexical_weight = 1};
+    }
     return (struct vindex_ranking){
         .method = FUSE_RRF, .k = FUSE_K, .vector_weight = vector_weight[kind], .lexical_weight = 1};
 }
@@ -74,6 +78,12 @@ static enum assay_code query_vector(struct search *s, enum embedder_kind kind, c
     if (s->q->vector != NULL) {
         TRY(kernel_normalise(s->q->vector, s->dim, v, err));
         *out = v;
+    } else if (kind == EMBEDDER_BUILTIN && s->view->lsa != NULL) {
+        memset(v, 0, s->dim * sizeof(*v));
+        for (size_t i = 0; i < s->n_terms; i++) {
+            lsa_query_term(s->view->lsa, s->terms[i].stem, s->terms[i].count, v);
+        }
+        *out = lsa_query_finish(s->view->lsa, v) ? v : NULL;
     } else if (kind == EMBEDDER_BUILTIN &&
                embed_query(s->scratch->embedder, s->scratch->words, s->q->text, s->dim, query_idf, s, v)) {
         *out = v;
@@ -169,6 +179,10 @@ enum assay_code vindex_search(struct vindex_collection *c, const struct vindex_q
     out->pin = slot;
     out->seq = s.view->seq;
     out->commit = s.view->commit;
+    if (s.view->lsa != NULL) {
+        out->learned = true;
+        lsa_id(s.view->lsa, &out->embedder);
+    }
     enum assay_code code = run(&s, c->spec.kind, out, err);
     if (code != ASSAY_OK) {
         vindex_result_release(c, out);

@@ -41,6 +41,7 @@ static void view_free(struct view *v)
         segment_unref(v->segs[i].seg);
     }
     sources_unref(v->sources);
+    lsa_unref(v->lsa);
     free(v->segs);
     free(v);
 }

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "index/embed.h"
+#include "index/lsa.h"
 #include "index/visible.h"
 
 struct view_seg {
@@ -25,6 +26,8 @@ struct view {
     size_t n;
     struct view_seg *segs;
     struct sources *sources;
+    struct lsa *lsa; /* what the vectors of a built-in embedder are by; NULL: hashed features */
+    uint64_t generation;
     /* statistics of the live (not retired) rows, whatever segments they lie in */
     size_t live_rows, by_state[CHUNK_STATE_COUNT], rows, flat_rows, terms;
     uint64_t live_length; /* eighths of words */

@@ -106,6 +106,7 @@ void collection_empty(struct vindex_collection *c)
     held_drop(c, gone);
     free(gone);
     sources_unref(c->sources);
+    generation_clear(c);
     c->sources = sources_new();
     c->seq = 0;
     c->commit = (struct digest){{0}};
@@ -121,6 +122,8 @@ static struct view *make_view(const struct vindex_collection *c)
         segs[i] = c->segs[i].vs;
     }
     struct view *view = view_new(segs, c->n, c->sources, c->seq, &c->commit);
+    view->lsa = lsa_ref(c->gen.lsa);
+    view->generation = c->gen.switches;
     free(segs);
     return view;
 }
@@ -183,6 +186,7 @@ void vindex_collection_close(struct vindex_collection *c)
     if (c == NULL) {
         return;
     }
+    generation_cancel(c);
     collection_cancel_job(c);
     views_clear(&c->views);
     collection_empty(c);
@@ -198,6 +202,7 @@ void vindex_collection_close(struct vindex_collection *c)
 
 enum assay_code vindex_collection_reset(struct vindex_collection *c, struct err *err)
 {
+    generation_cancel(c);
     collection_cancel_job(c);
     collection_empty(c);
     collection_publish(c);
@@ -207,6 +212,10 @@ enum assay_code vindex_collection_reset(struct vindex_collection *c, struct err 
 enum assay_code vindex_checkpoint(struct vindex_collection *c, struct err *err)
 {
     if (!c->dirty) {
+        return ASSAY_OK;
+    }
+    if (generation_busy(c)) {
+        c->gen.unsaved = true;
         return ASSAY_OK;
     }
     TRY(files_save(c, err));
@@ -259,10 +268,16 @@ void vindex_stats(struct vindex_collection *c, struct vindex_stats *out)
                                  .disk_bytes = atomic_load(&c->disk_bytes),
                                  .builds = atomic_load(&c->builds),
                                  .merges = atomic_load(&c->merges),
-                                 .checkpoints = atomic_load(&c->checkpoints)};
+                                 .checkpoints = atomic_load(&c->checkpoints),
+                                 .generation = view->generation,
+                                 .learning = atomic_load(&c->learning)};
     memcpy(out->chunks_by_state, view->by_state, sizeof(view->by_state));
     for (size_t i = 0; i < view->n; i++) {
         out->memory_bytes += segment_bytes(view->segs[i].seg) + vis_bytes(&view->segs[i].vis);
+    }
+    if (view->lsa != NULL) {
+        lsa_id(view->lsa, &out->embedder);
+        out->memory_bytes += lsa_bytes(view->lsa);
     }
     int64_t earliest = earliest_overdue(view, now);
     if (earliest != CLOCK_NEVER) {

@@ -96,8 +96,13 @@ enum assay_code vindex_apply(struct vindex_collection *c, const struct vindex_ch
  * there is nothing to do. Writer's thread; call it at least every second. *next_deadline_us may be CLOCK_NEVER. */
 enum assay_code vindex_tick(struct vindex_collection *c, int64_t now_us, int64_t *next_deadline_us,
                             struct err *err) MUST_USE;
-/* Writes what is not on disk yet (head rows, states, manifest). Writer's thread. */
+/* Writes what is not on disk yet (head rows, states, manifest). Writer's thread. Put off while the built-in embedder
+ * learns or the collection moves to what it learned (seconds): vindex_tick then writes it. */
 enum assay_code vindex_checkpoint(struct vindex_collection *c, struct err *err) MUST_USE;
+/* Begins to move a collection back to what its built-in embedder was before, until it learns the next time; vindex_tick
+ * switches when all is ready. ASSAY_CONFLICT when there is nothing to go back to or a move is under way. Writer's
+ * thread. */
+enum assay_code vindex_embedder_revert(struct vindex_collection *c, struct err *err) MUST_USE;
 
 /* ---- searching: any thread ---- */
 /* What a rank of the vector leg weighs in hybrid fusion, beside 1 of the lexical leg: for `explain`. */
@@ -170,8 +175,10 @@ struct vindex_result {
     size_t n;
     struct digest commit;
     int64_t seq;
-    const char *plan; /* static: how the vector leg was answered, "graph", "exact", "none" */
-    size_t eligible;  /* slots that passed every predicate */
+    const char *plan;       /* static: how the vector leg was answered, "graph", "exact", "none" */
+    size_t eligible;        /* slots that passed every predicate */
+    bool learned;           /* the built-in embedder that the vectors are by has learned from the corpus: */
+    struct digest embedder; /* its artefact */
     void *pin;
 };
 /* Hits in order of score, ties by chunk id. Always min(k, matches) hits when `exact` or when fewer than k slots are
@@ -190,6 +197,9 @@ struct vindex_stats {
     size_t slots, chunks_by_state[CHUNK_STATE_COUNT], segments, head_rows, terms;
     size_t memory_bytes, disk_bytes;
     int64_t builds, merges, checkpoints;
+    uint64_t generation;           /* how often a learned embedder took over; 0: hashed features from the start */
+    struct digest embedder;        /* what was learned; zero: hashed features */
+    bool learning;                 /* it learns, or the collection moves to another generation */
     double oldest_overdue_seconds; /* by how long the longest-stale active chunk is past its deadline; 0: none */
 };
 void vindex_stats(struct vindex_collection *c, struct vindex_stats *out);

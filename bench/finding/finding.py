@@ -126,6 +126,8 @@ def feed(server, folder):
                                 "application/x-ndjson")
             rejected += reply.get("rejected_count", len(reply["rejected"]))
             batch = []
+    while (server.call("GET", "/collections/" + name)["index"] or {}).get("learning"):
+        time.sleep(0.2)  # the built-in embedder, of what it was fed
     quality = server.call("GET", "/quality?collection=" + name)
     print(f"  {len(folder.documents)} documents, {rejected} refused, {quality['chunks']['active']} chunks active, "
           f"{quality['chunks']['quarantined']} held back; fed in {time.monotonic() - started:.1f} s")

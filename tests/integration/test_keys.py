@@ -13,8 +13,8 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 
 # One request of each operation, chosen so that being let in shows as anything but 401 and 403.
 REQUESTS = {
-    "read": [("GET", "/search?q=x"), ("POST", "/search"), ("POST", "/search/batch"), ("GET", "/documents"), ("GET", "/documents/x"),
-             ("GET", "/documents/x/versions"), ("GET", f"/documents/x/versions/{ZERO}"), ("GET", f"/chunks/{ZERO}"),
+    "read": [("GET", "/search?q=x"), ("POST", "/search"), ("POST", "/search/batch"), ("GET", "/documents"),
+             ("GET", "/documents/x"), ("GET", "/documents/x/versions"), ("GET", f"/documents/x/versions/{ZERO}"), ("GET", f"/chunks/{ZERO}"),
              ("GET", f"/jobs/{NOBODY}"), ("GET", f"/jobs/{NOBODY}/events"), ("GET", "/collections"),
              ("GET", "/collections/default"), ("GET", "/pipelines"), ("GET", f"/pipelines/{ZERO}"), ("GET", "/sources"),
              ("GET", "/sources/x"), ("GET", "/lineage?nodeId=run:" + NOBODY), ("GET", "/api/v1/lineage?nodeId=run:" + NOBODY),

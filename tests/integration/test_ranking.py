@@ -60,7 +60,7 @@ def test_age_halves_the_score_with_each_half_life(api, corpus, mode):
 
 def test_policy_gives_the_defaults_and_the_request_overrides_them(api):
     name = "ranked-by-policy"
-    fusion = {"k": 20, "quality_weight": 0.5, "freshness_half_life": "P30D"}
+    fusion = {"method": "rrf", "k": 20, "quality_weight": 0.5, "freshness_half_life": "P30D"}
     made = api.collection(name, policy={"fusion": fusion})
     assert made["policy"] == {"fusion": fusion}
     api.source(name, "src")

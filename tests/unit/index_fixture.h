@@ -82,6 +82,20 @@ static inline void fixture_close(struct fixture *f)
     nftw(f->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Ticks until nothing is learned and no move to another embedder is under way. */
+static inline void settle(struct fixture *f)
+{
+    struct vindex_stats stats = {.learning = true};
+    for (int i = 0; i < 60000 && stats.learning; i++) {
+        int64_t next = 0;
+        struct err err = {0};
+        assert_int_equal(vindex_tick(f->c, NOW, &next, &err), ASSAY_OK);
+        vindex_stats(f->c, &stats);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    assert_false(stats.learning);
+}
+
 static inline struct digest commit_of(int64_t seq)
 {
     struct digest d = {{0}};
