@@ -1,6 +1,6 @@
 /*
  * POST /search and GET /search: the hot path. It runs on the HTTP thread, asks PostgreSQL for nothing and takes no lock
- * that a writer can hold; only a collection whose queries are embedded by an endpoint moves to a worker thread.
+ * that a writer can hold; only what waits for an endpoint moves to a worker thread, and a batch starts on one.
  */
 #include <string.h>
 
@@ -59,29 +59,45 @@ static enum assay_code read_at(struct search *s, struct err *err)
     return s->has_at ? ASSAY_OK : unknown_ref(&s->in, err);
 }
 
-/* The endpoint's vector for the query. When it cannot be had, words alone answer, and the reply says `degraded`. */
-static enum assay_code embed(struct request *req, struct search *s, struct err *err)
+static bool wants_embedding(const struct search *s)
 {
-    struct search_request *in = &s->in;
-    if (in->vector || in->mode == VINDEX_LEXICAL || s->collection->spec.kind != EMBEDDER_OPENAI)
-        return ASSAY_OK;
-    if (!req->on_worker)
-        return ASSAY_DEFER;
-    float *v = ARENA_ARRAY(req->call.arena, float, (size_t)s->collection->spec.dim);
-    enum assay_code code = intake_embed_query(req->server->intake, &req->call, s->collection, in->query, v, err);
-    if (code == ASSAY_OK) {
-        s->query.vector = v;
+    return !s->in.vector && s->in.mode != VINDEX_LEXICAL && s->collection->spec.kind == EMBEDDER_OPENAI;
+}
+
+static struct query_text query_text(struct request *req, const struct search *s)
+{
+    float *room = ARENA_ARRAY(req->call.arena, float, (size_t)s->collection->spec.dim);
+    return (struct query_text){.collection = s->collection, .text = s->in.query, .out = room};
+}
+
+/* The endpoint's vector for the query. When it cannot be had, words alone answer, and the reply says `degraded`. */
+static enum assay_code take_vector(struct search *s, const struct query_text *t, struct err *err)
+{
+    if (t->code == ASSAY_OK) {
+        s->query.vector = t->out;
         return ASSAY_OK;
     }
-    if (in->mode == VINDEX_VECTOR)
+    if (s->in.mode == VINDEX_VECTOR)
         return err_set(err, ASSAY_UNAVAILABLE, "embedder-unavailable",
                        "the collection's embedding endpoint did not give the query's vector");
-    log_err(LOG_WARN, "query not embedded: searching by words alone", err);
-    err_clear(err);
-    in->mode = VINDEX_LEXICAL;
+    log_warn("query not embedded: searching by words alone", "code=%d", (int)t->code);
+    s->in.mode = VINDEX_LEXICAL;
     s->query.mode = VINDEX_LEXICAL;
     s->degraded = true;
     return ASSAY_OK;
+}
+
+/* ASSAY_DEFER when an endpoint has to be asked and this is no worker thread. */
+static enum assay_code embed(struct request *req, struct search *s, struct err *err)
+{
+    if (!wants_embedding(s))
+        return ASSAY_OK;
+    struct query_text t = query_text(req, s);
+    if (req->on_worker)
+        query_embed(req->server->query_embedder, &req->call, &t, 1);
+    else if (!query_embed_cached(req->server->query_embedder, &t))
+        return ASSAY_DEFER;
+    return take_vector(s, &t, err);
 }
 
 static enum assay_code check_reranker(const struct search *s, struct err *err)
@@ -122,6 +138,7 @@ static enum assay_code prepare(struct request *req, struct search *s, struct err
                                      .principals = in->has_principal ? in->principal : req->actor.groups,
                                      .exact = in->exact,
                                      .include_quarantined = in->include_quarantined,
+                                     .highlight = in->highlight,
                                      .ranking = &s->ranking,
                                      .max_per_document = (size_t)in->max_per_document,
                                      .context = (size_t)in->context};
@@ -252,40 +269,63 @@ enum assay_code handle_search_get(struct request *req, struct reply *reply, stru
     return search(req, reply, &s, err);
 }
 
-/* One of a batch: its reply, or its problem, in its place. */
-static void search_item(struct request *req, struct jsonw *w, struct str body)
+struct batch_item {
+    struct search s;
+    enum assay_code code;
+    struct err err;
+};
+
+/* Reads every query, and has those that need it embedded together. */
+static void prepare_batch(struct request *req, struct batch_item *items, const struct str *bodies, size_t n)
 {
-    struct search s = {.started_ns = clock_mono_ns()};
-    struct err err = {0};
+    struct query_text texts[SEARCH_BATCH_MAX];
+    struct batch_item *wants[SEARCH_BATCH_MAX];
+    size_t n_texts = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct batch_item *it = &items[i];
+        it->s.started_ns = clock_mono_ns();
+        it->code = search_request_read(req->call.arena, bodies[i], &it->s.in, &it->err);
+        if (it->code == ASSAY_OK)
+            it->code = prepare(req, &it->s, &it->err);
+        if (it->code == ASSAY_OK && wants_embedding(&it->s)) {
+            wants[n_texts] = it;
+            texts[n_texts++] = query_text(req, &it->s);
+        }
+    }
+    query_embed(req->server->query_embedder, &req->call, texts, n_texts);
+    for (size_t i = 0; i < n_texts; i++)
+        wants[i]->code = take_vector(&wants[i]->s, &texts[i], &wants[i]->err);
+}
+
+/* One of a batch: its reply, or its problem, in its place. */
+static void search_item(struct request *req, struct jsonw *w, struct batch_item *it)
+{
     struct arena_mark mark = arena_mark(req->call.arena);
-    enum assay_code code = search_request_read(req->call.arena, body, &s.in, &err);
-    if (code == ASSAY_OK)
-        code = prepare(req, &s, &err);
-    if (code == ASSAY_OK)
-        code = embed(req, &s, &err);
-    if (code == ASSAY_OK)
-        code = find(req, &s, &err);
-    if (code == ASSAY_OK)
-        finish(req, w, &s);
+    if (it->code == ASSAY_OK)
+        it->code = find(req, &it->s, &it->err);
+    if (it->code == ASSAY_OK)
+        finish(req, w, &it->s);
     else
-        problem_write(w, &err);
-    err_clear(&err);
+        problem_write(w, &it->err);
+    err_clear(&it->err);
     arena_rollback(req->call.arena, mark);
 }
 
 enum assay_code handle_search_batch(struct request *req, struct reply *reply, struct err *err)
 {
-    struct str items[SEARCH_BATCH_MAX];
+    struct str bodies[SEARCH_BATCH_MAX];
     struct jsonw w;
     size_t n;
     TRY(request_no_query(req, err));
-    TRY(search_batch_read(req->call.arena, req->body, items, &n, err));
+    TRY(search_batch_read(req->call.arena, req->body, bodies, &n, err));
+    struct batch_item *items = ARENA_ARRAY(req->call.arena, struct batch_item, n);
+    prepare_batch(req, items, bodies, n);
     reply_json(reply, 200, &w);
     jsonw_object(&w);
     jsonw_key(&w, "results");
     jsonw_array(&w);
     for (size_t i = 0; i < n; i++)
-        search_item(req, &w, items[i]);
+        search_item(req, &w, &items[i]);
     jsonw_array_end(&w);
     jsonw_object_end(&w);
     return ASSAY_OK;

@@ -137,6 +137,19 @@ static void write_context(struct jsonw *w, const struct search *s, const struct 
     jsonw_object_end(w);
 }
 
+static void write_highlights(struct jsonw *w, const struct vindex_hit *h)
+{
+    jsonw_key(w, "highlights");
+    jsonw_array(w);
+    for (size_t i = 0; i < h->n_highlights; i++) {
+        jsonw_array(w);
+        jsonw_int(w, (int64_t)h->highlights[i].from);
+        jsonw_int(w, (int64_t)h->highlights[i].to);
+        jsonw_array_end(w);
+    }
+    jsonw_array_end(w);
+}
+
 static void write_hit(struct jsonw *w, const struct search *s, size_t i)
 {
     const struct vindex_hit *h = &s->result.hits[i];
@@ -164,6 +177,8 @@ static void write_hit(struct jsonw *w, const struct search *s, size_t i)
         write_context(w, s, h);
     if (s->in.explain)
         write_hit_explain(w, h, s->places ? s->places[i] : 0);
+    if (s->in.highlight)
+        write_highlights(w, h);
     jsonw_object_end(w);
 }
 

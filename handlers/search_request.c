@@ -23,7 +23,8 @@ const char *const search_mode_names[] = {"hybrid", "vector", "lexical", NULL};
         FIELD(fusion, JSON_FIELD_OBJECT, .nullable = true),                                                            \
         FIELD(max_per_document, JSON_FIELD_INT, .min = 1, .max = VINDEX_K_MAX),                                        \
         FIELD(context, JSON_FIELD_INT, .min = 0, .max = VINDEX_CONTEXT_MAX), FIELD(exact, JSON_FIELD_BOOL),            \
-        FIELD(include_quarantined, JSON_FIELD_BOOL), FIELD(explain, JSON_FIELD_BOOL), FIELD(rerank, JSON_FIELD_BOOL)
+        FIELD(include_quarantined, JSON_FIELD_BOOL), FIELD(explain, JSON_FIELD_BOOL), FIELD(rerank, JSON_FIELD_BOOL),  \
+        FIELD(highlight, JSON_FIELD_BOOL)
 #define QUERY_LIMITS .min = 1, .max = VINDEX_QUERY_MAX, .present_offset = offsetof(struct search_request, has_query)
 
 static const struct json_field body_fields[] = {

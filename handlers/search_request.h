@@ -22,7 +22,7 @@ struct search_request {
     int64_t max_per_document, context; /* 0: no limit; none */
     double min_quality;
     struct str_list principal;
-    bool exact, include_quarantined, explain, rerank;
+    bool exact, include_quarantined, explain, rerank, highlight;
 };
 
 extern const char *const search_mode_names[]; /* by enum vindex_mode, NULL-terminated */
@@ -32,8 +32,8 @@ extern const char *const search_mode_names[]; /* by enum vindex_mode, NULL-termi
 enum assay_code search_request_read(struct arena *a, struct str body, struct search_request *out,
                                     struct err *err) MUST_USE;
 /* The same from query parameters: q, k, collection, mode, filter (JSON text), at, min_quality, principal, exact,
- * include_quarantined, explain, fusion (JSON text), max_per_document, context, rerank. A vector does not fit into a URL
- * and is not taken. */
+ * include_quarantined, explain, fusion (JSON text), max_per_document, context, rerank, highlight. A vector does not fit
+ * into a URL and is not taken. */
 enum assay_code search_request_read_params(struct arena *a, const struct json_param *params, size_t n,
                                            struct search_request *out, struct err *err) MUST_USE;
 

@@ -66,11 +66,17 @@ bool inverted_valid(const struct inverted *v, size_t keys_bytes, size_t n_rows)
             return false;
         }
     }
-    uint32_t max = 0;
-    for (size_t i = 0; i < v->n_posts; i++) {
-        max = v->rows[i] > max ? v->rows[i] : max;
+    for (size_t i = 0; i < v->n_keys; i++) {
+        size_t from = (size_t)v->post_at[i], to = (size_t)v->post_at[i + 1];
+        bool ascending = true;
+        for (size_t k = from + 1; k < to; k++) {
+            ascending &= v->rows[k - 1] < v->rows[k];
+        }
+        if (!ascending || (to > from && v->rows[to - 1] >= n_rows)) {
+            return false;
+        }
     }
-    return v->n_posts == 0 || max < n_rows;
+    return true;
 }
 
 /* ---- building ---- */

@@ -130,6 +130,7 @@ static void find(struct search *s, const float *vector, size_t depth, struct vin
         out->plan = s->graph_used ? "graph" : "exact";
     }
     rank_hits(s, out);
+    highlight_hits(s, out);
 }
 
 /* Where the order is not that of one leg, a hit may come from further down. */

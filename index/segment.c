@@ -3,8 +3,15 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/arena.h"
+
+uint16_t segment_word(struct str stem)
+{
+    uint16_t h = (uint16_t)XXH3_64bits(stem.ptr, stem.len);
+    return h != SEG_BREAK ? h : 1;
+}
 
 void segment_ref(struct segment *s)
 {
@@ -17,6 +24,7 @@ void segment_unref(struct segment *s)
         return;
     }
     graph_free(s->graph);
+    bounds_free(s->bounds);
     if (s->blob.data != NULL) {
         buf_free(&s->blob);
     } else {
@@ -78,7 +86,7 @@ void segment_document(const struct segment *s, int64_t document, size_t *from, s
 
 size_t segment_bytes(const struct segment *s)
 {
-    size_t n = sizeof(*s) + graph_bytes(s->graph);
+    size_t n = sizeof(*s) + graph_bytes(s->graph) + bounds_bytes(s->bounds);
     for (size_t i = 0; i < SEC_COUNT; i++) {
         n += s->sec[i].len;
     }
@@ -130,18 +138,26 @@ static bool rows_valid(const struct segment *s)
     return true;
 }
 
+static bool words_valid(const struct segment *s)
+{
+    if (s->word_at[0] != 0 || s->word_at[s->n] != s->sec[SEC_WORDS].len / sizeof(uint16_t)) {
+        return false;
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->word_at[i] > s->word_at[i + 1] || s->lang[i] >= WORDS_LANGS_MAX || (s->langs >> s->lang[i] & 1) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool segment_bind(struct segment *s)
 {
     const struct {
         enum seg_section sec;
         size_t size;
-    } columns[] = {{SEC_CHUNK, 8},
-                   {SEC_DOCUMENT, 8},
-                   {SEC_BY_DOC, 4},
-                   {SEC_SOURCE, 4},
-                   {SEC_QUALITY, 8},
-                   {SEC_LENGTH, 4},
-                   {SEC_ROWS, sizeof(struct seg_row)},
+    } columns[] = {{SEC_CHUNK, 8},           {SEC_DOCUMENT, 8}, {SEC_BY_DOC, 4}, {SEC_SOURCE, 4},
+                   {SEC_QUALITY, 8},         {SEC_LENGTH, 4},   {SEC_LANG, 1},   {SEC_ROWS, sizeof(struct seg_row)},
                    {SEC_VECTORS, s->dim * 4}};
     if (s->n == 0 || s->n >= INVERTED_DROPPED || s->dim == 0 || s->dim > VINDEX_DIM_MAX) {
         return false;
@@ -151,15 +167,25 @@ bool segment_bind(struct segment *s)
             return false;
         }
     }
+    if (s->sec[SEC_WORD_AT].len != (s->n + 1) * sizeof(uint64_t) || s->sec[SEC_WORDS].len % sizeof(uint16_t) != 0) {
+        return false;
+    }
     s->chunk = section(s, SEC_CHUNK);
     s->document = section(s, SEC_DOCUMENT);
     s->by_doc = section(s, SEC_BY_DOC);
     s->source = section(s, SEC_SOURCE);
     s->quality = section(s, SEC_QUALITY);
     s->length = section(s, SEC_LENGTH);
+    s->lang = section(s, SEC_LANG);
+    s->word_at = section(s, SEC_WORD_AT);
+    s->words = section(s, SEC_WORDS);
     s->rows = section(s, SEC_ROWS);
     s->heap = section(s, SEC_HEAP);
     s->vectors = section(s, SEC_VECTORS);
-    return rows_valid(s) && bind_inverted(s, SEC_TERMS, true, &s->terms) &&
-           bind_inverted(s, SEC_ATTRS, false, &s->attrs);
+    if (!rows_valid(s) || !words_valid(s) || !bind_inverted(s, SEC_TERMS, true, &s->terms) ||
+        !bind_inverted(s, SEC_ATTRS, false, &s->attrs)) {
+        return false;
+    }
+    s->bounds = bounds_new(&s->terms, s->length, s->n);
+    return true;
 }

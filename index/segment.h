@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "index/bounds.h"
 #include "index/faiss_index.h"
 #include "index/inverted.h"
 #include "index/vindex.h"
@@ -49,6 +50,9 @@ enum seg_section {
     SEC_SOURCE,   /* int32_t n */
     SEC_QUALITY,  /* double n */
     SEC_LENGTH,   /* uint32_t n: words, in eighths */
+    SEC_LANG,     /* uint8_t n: words_lang() */
+    SEC_WORD_AT,  /* uint64_t n + 1: where each row's words start in SEC_WORDS */
+    SEC_WORDS,    /* uint16_t: segment_word() of every word of title, heading and text in order, SEG_BREAK between */
     SEC_ROWS,     /* struct seg_row n */
     SEC_HEAP,     /* strings */
     SEC_VECTORS,  /* float n * dim, unit length */
@@ -66,16 +70,25 @@ struct segment {
     const int32_t *source;
     const double *quality;
     const uint32_t *length;
+    const uint8_t *lang;
+    const uint64_t *word_at;
+    const uint16_t *words;
     const struct seg_row *rows;
     const char *heap;
     const float *vectors;
     struct inverted terms, attrs;
-    struct graph *graph; /* NULL: searched exactly */
+    struct bounds *bounds; /* of the terms' scores; NULL: too few rows to prune anything */
+    struct graph *graph;   /* NULL: searched exactly */
     struct buf sec[SEC_COUNT];
     struct buf blob; /* of a loaded segment: what sec[] points into (and does not own) */
     /* Where it is on disk; number 0: nowhere yet. Writer's thread only. */
     uint64_t file, file_len, file_hash[2];
 };
+
+/* A word in a row's sequence of words: 16 bits of its stem's hash, never SEG_BREAK. Two stems may share one, so what is
+ * found by it is either confirmed by the text or only a matter of degree. */
+#define SEG_BREAK UINT16_C(0)
+uint16_t segment_word(struct str stem);
 
 void segment_ref(struct segment *s);
 void segment_unref(struct segment *s); /* NULL is ignored; frees with the last reference */

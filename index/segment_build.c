@@ -80,10 +80,18 @@ static void put_row(struct segment *s, const struct vindex_change *c)
     buf_put(&s->sec[SEC_QUALITY], &c->quality, sizeof(c->quality));
 }
 
+/* Where the words so far end and the next row's begin. */
+static void put_word_end(struct segment *s)
+{
+    uint64_t at = s->sec[SEC_WORDS].len / sizeof(uint16_t);
+    buf_put(&s->sec[SEC_WORD_AT], &at, sizeof(at));
+}
+
 /* Collects the terms of one row. */
 struct term_sink {
     struct words *words;
     struct inverted_builder *out;
+    struct buf *sequence;
     unsigned lang;
     uint32_t row, length;
     uint16_t weight;
@@ -94,22 +102,35 @@ static void sink_word(void *ctx, const struct word *word)
     struct term_sink *t = ctx;
     struct str stem = words_stem(t->words, t->lang, word);
     if (stem.len > 0) {
+        uint16_t place = segment_word(stem);
         inverted_add(t->out, stem, t->row, t->weight);
+        if (!word->part) {
+            buf_put(t->sequence, &place, sizeof(place));
+        }
         t->length = t->length > UINT32_MAX - t->weight ? UINT32_MAX : t->length + t->weight;
     }
+}
+
+static void sink_text(struct term_sink *t, struct str text, uint16_t weight)
+{
+    const uint16_t gap = SEG_BREAK;
+    t->weight = weight;
+    words_each(t->words, text, sink_word, t);
+    buf_put(t->sequence, &gap, sizeof(gap));
 }
 
 static void put_terms(struct segment *s, struct words *w, struct inverted_builder *terms, const struct vindex_change *c,
                       uint32_t row)
 {
-    struct term_sink t = {.words = w, .out = terms, .lang = words_lang(c->language), .row = row};
-    s->langs |= UINT32_C(1) << t.lang;
-    t.weight = SEG_UNIT_TITLE;
-    words_each(w, c->title, sink_word, &t);
-    t.weight = SEG_UNIT_HEADING;
-    words_each(w, c->heading, sink_word, &t);
-    t.weight = SEG_UNIT;
-    words_each(w, c->text, sink_word, &t);
+    struct term_sink t = {
+        .words = w, .out = terms, .sequence = &s->sec[SEC_WORDS], .lang = words_lang(c->language), .row = row};
+    uint8_t lang = (uint8_t)t.lang;
+    s->langs |= UINT32_C(1) << lang;
+    buf_put(&s->sec[SEC_LANG], &lang, sizeof(lang));
+    put_word_end(s);
+    sink_text(&t, c->title, SEG_UNIT_TITLE);
+    sink_text(&t, c->heading, SEG_UNIT_HEADING);
+    sink_text(&t, c->text, SEG_UNIT);
     buf_put(&s->sec[SEC_LENGTH], &t.length, sizeof(t.length));
 }
 
@@ -134,6 +155,7 @@ struct segment *segment_build(struct words *w, const struct vindex_change *const
         put_terms(s, w, terms, adds[i], (uint32_t)i);
         put_attrs(attrs, adds[i], (uint32_t)i);
     }
+    put_word_end(s);
     buf_put(&s->sec[SEC_VECTORS], vectors, n * dim * sizeof(float));
     put_by_doc(s);
     struct inverted_owned o;
@@ -208,6 +230,10 @@ static void copy_row(struct segment *s, const struct segment *from, size_t row)
     buf_put(&s->sec[SEC_SOURCE], &from->source[row], sizeof(*from->source));
     buf_put(&s->sec[SEC_QUALITY], &from->quality[row], sizeof(*from->quality));
     buf_put(&s->sec[SEC_LENGTH], &from->length[row], sizeof(*from->length));
+    buf_put(&s->sec[SEC_LANG], &from->lang[row], sizeof(*from->lang));
+    put_word_end(s);
+    buf_put(&s->sec[SEC_WORDS], from->words + from->word_at[row],
+            (size_t)(from->word_at[row + 1] - from->word_at[row]) * sizeof(*from->words));
     buf_put(&s->sec[SEC_VECTORS], from->vectors + row * s->dim, s->dim * sizeof(float));
 }
 
@@ -251,6 +277,7 @@ struct segment *segment_merge(struct segment *const *in, const uint64_t *const *
         copy_row(s, in[o.input], o.row);
         maps[o.input][o.row] = (uint32_t)i;
     }
+    put_word_end(s);
     put_by_doc(s);
     merge_inverted(s, in, maps, n);
     for (size_t i = 0; i < n; i++) {

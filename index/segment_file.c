@@ -10,7 +10,7 @@
 
 #include "base/arena.h"
 
-enum { SEGMENT_VERSION = 1, ALIGN = 64, SEC_GRAPH = SEC_COUNT, FILE_SECTIONS };
+enum { SEGMENT_VERSION = 2, ALIGN = 64, SEC_GRAPH = SEC_COUNT, FILE_SECTIONS };
 
 struct place {
     uint64_t at, len;

@@ -133,10 +133,14 @@ struct vindex_query {
     bool include_quarantined; /* quarantined and stale chunks and blocked sources too, each hit marked by its state;
                                  never retired or pending, never outside the ACL */
     int64_t now_us;           /* the moment that freshness is judged at */
+    bool highlight;           /* fill the hits' highlights */
     const struct vindex_ranking *ranking; /* NULL: the default of the collection's embedder */
     size_t max_per_document;              /* hits of one document at most; 0: no limit */
     size_t context; /* neighbours wanted on either side of a hit, 0..VINDEX_CONTEXT_MAX; with it k is at most
                        VINDEX_CONTEXT_K_MAX */
+};
+struct vindex_span {
+    size_t from, to; /* bytes, to exclusive */
 };
 /* A chunk of the same version that stands before or after a hit. */
 struct vindex_neighbour {
@@ -152,13 +156,16 @@ struct vindex_hit {
     struct str document, uri, title, text, heading, source, metadata_json, media_type, language, run;
     size_t from, to;
     int page;
-    double score; /* fused, higher is better; in mode vector the cosine, in mode lexical the BM25 score */
+    double score; /* fused, higher is better; in mode vector the cosine, in mode lexical the BM25 score with what
+                     closeness of words adds */
     double quality;
     enum chunk_state state;
     bool source_active;            /* false: held back with its whole source, whatever its own state */
     int64_t fresh_until_us;        /* CLOCK_NEVER: does not age */
     int vector_rank, lexical_rank; /* 1-based; 0: not found by that leg */
     double vector_score, lexical_score;
+    const struct vindex_span *highlights; /* in `text`, ascending, apart: the words that the query asks for */
+    size_t n_highlights;
     double base_score; /* before quality and age scaled it by these factors, each in 0..1 */
     double quality_factor, freshness_factor;
     struct vindex_neighbour *before, *after; /* in the order of the text */

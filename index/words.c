@@ -166,6 +166,7 @@ struct gather {
     char text[WORDS_LEN_MAX];
     size_t len;
     uint8_t cuts[WORDS_LEN_MAX];
+    size_t cut_at[WORDS_LEN_MAX]; /* the same places in the text */
     size_t n_cuts;
     bool full;
 };
@@ -180,9 +181,10 @@ static void gather_put(struct gather *g, const char *p, size_t n)
     g->len += n;
 }
 
-static void gather_cut(struct gather *g, char connector)
+static void gather_cut(struct gather *g, char connector, size_t at)
 {
     if (!g->full && g->n_cuts < sizeof(g->cuts)) {
+        g->cut_at[g->n_cuts] = at;
         g->cuts[g->n_cuts++] = (uint8_t)g->len;
     }
     gather_put(g, &connector, 1);
@@ -240,7 +242,8 @@ static size_t compose(char *text, size_t len)
     return out;
 }
 
-static void emit(const char *text, size_t len, bool part, words_fn *fn, void *ctx)
+/* The folded text of `word` is composed, and the word given out. */
+static void emit(const char *text, size_t len, struct word word, words_fn *fn, void *ctx)
 {
     char copy[WORDS_LEN_MAX];
     if (len == 0) {
@@ -249,18 +252,21 @@ static void emit(const char *text, size_t len, bool part, words_fn *fn, void *ct
     memcpy(copy, text, len);
     size_t n = compose(copy, len);
     if (n > 0) {
-        fn(ctx, &(struct word){.folded = {copy, n}, .part = part});
+        word.folded = (struct str){copy, n};
+        fn(ctx, &word);
     }
 }
 
-static void gather_emit(struct gather *g, words_fn *fn, void *ctx)
+/* Connectors are one byte, in the text as in the folded word. */
+static void gather_emit(struct gather *g, size_t begin, size_t end, words_fn *fn, void *ctx)
 {
-    emit(g->text, g->len, false, fn, ctx);
-    size_t from = 0;
+    emit(g->text, g->len, (struct word){.from = begin, .to = end}, fn, ctx);
+    size_t from = 0, at = begin;
     for (size_t i = 0; i <= g->n_cuts && g->n_cuts > 0; i++) {
-        size_t to = i < g->n_cuts ? g->cuts[i] : g->len;
-        emit(g->text + from, to - from, true, fn, ctx);
+        size_t to = i < g->n_cuts ? g->cuts[i] : g->len, until = i < g->n_cuts ? g->cut_at[i] : end;
+        emit(g->text + from, to - from, (struct word){.from = at, .to = until, .part = true}, fn, ctx);
         from = to + 1;
+        at = until + 1;
     }
 }
 
@@ -294,6 +300,7 @@ static void scan_word(struct scan *s, words_fn *fn, void *ctx)
 {
     struct gather g = {.len = 0};
     enum kind before = KIND_GAP;
+    size_t begin = s->at;
     for (;;) {
         if (is_alnum(s->kind)) {
             gather_fold(&g, s->cp);
@@ -311,17 +318,18 @@ static void scan_word(struct scan *s, words_fn *fn, void *ctx)
         if (s->kind == KIND_APOSTROPHE) {
             gather_put(&g, "'", 1);
         } else {
-            gather_cut(&g, s->kind == KIND_DOT ? '.' : '_');
+            gather_cut(&g, s->kind == KIND_DOT ? '.' : '_', s->at);
         }
         before = s->kind;
         *s = ahead;
     }
-    gather_emit(&g, fn, ctx);
+    gather_emit(&g, begin, s->at, fn, ctx);
 }
 
 static void scan_pairs(struct scan *s, words_fn *fn, void *ctx)
 {
     struct gather prev = {.len = 0};
+    size_t prev_at = s->at;
     bool paired = false;
     for (; s->kind == KIND_PAIRED; scan_step(s)) {
         struct gather now = {.len = 0};
@@ -329,15 +337,16 @@ static void scan_pairs(struct scan *s, words_fn *fn, void *ctx)
         if (prev.len > 0 && now.len > 0) {
             struct gather both = prev;
             gather_put(&both, now.text, now.len);
-            fn(ctx, &(struct word){.folded = {both.text, both.len}, .pair = true});
+            fn(ctx, &(struct word){{both.text, both.len}, .from = prev_at, .to = s->at + s->len, .pair = true});
             paired = true;
         }
         if (now.len > 0) {
             prev = now;
+            prev_at = s->at;
         }
     }
     if (!paired && prev.len > 0) {
-        fn(ctx, &(struct word){.folded = {prev.text, prev.len}, .pair = true});
+        fn(ctx, &(struct word){{prev.text, prev.len}, .from = prev_at, .to = s->at, .pair = true});
     }
 }
 

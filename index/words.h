@@ -27,6 +27,7 @@ unsigned words_lang(struct str language);
 
 struct word {
     struct str folded; /* valid during the call */
+    size_t from, to;   /* the bytes of the text that it stands for */
     bool part;         /* a piece of an identifier that was given whole before it */
     bool pair;         /* characters of a script without blanks: never stemmed */
 };
@@ -39,5 +40,7 @@ struct str words_stem(struct words *w, unsigned lang, const struct word *word);
 
 /* Whether an (English) folded word carries no meaning of its own: dropped from queries that have others. */
 bool words_stop(struct str folded);
+/* The same in a language by its words_lang(); false for one without a list. */
+bool words_stop_in(unsigned lang, struct str folded);
 
 #endif

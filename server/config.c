@@ -71,6 +71,7 @@ static const struct setting settings[] = {
     INT(idle_timeout_s, 1, 86400, "60", "after which a silent connection is closed"),
     INT(request_timeout_s, 1, 86400, "30", "a request's deadline, and how long a body may take to arrive"),
     INT(drain_timeout_s, 0, 3600, "20", "how long a stop waits for requests under way"),
+    BYTES(query_cache_bytes, 0, 17179869184, "32M", "vectors of repeated queries that endpoints embedded; 0: none"),
     BYTES(body_max, 1024, 1073741824, "16M", "bytes of a JSON body"),
     BYTES(bulk_line_max, 1024, 1073741824, "16M", "bytes of one NDJSON line"),
     BYTES(bulk_body_max, 0, 1e15, "0", "bytes of one NDJSON stream; 0: no limit"),

@@ -32,10 +32,11 @@ struct config {
     int connection_max, connection_per_ip_max, idle_timeout_s;
     int request_timeout_s; /* a handler's deadline; also how long a body may take to arrive */
     int drain_timeout_s;
-    int64_t body_max;      /* bytes of a buffered JSON body */
-    int64_t bulk_line_max; /* bytes of one NDJSON line */
-    int64_t bulk_body_max; /* bytes of one NDJSON stream; 0: no limit */
-    int header_max;        /* bytes of all headers */
+    int64_t query_cache_bytes; /* of vectors of queries that endpoints embedded; 0: none is kept */
+    int64_t body_max;          /* bytes of a buffered JSON body */
+    int64_t bulk_line_max;     /* bytes of one NDJSON line */
+    int64_t bulk_body_max;     /* bytes of one NDJSON stream; 0: no limit */
+    int header_max;            /* bytes of all headers */
     int statement_timeout_ms, connect_timeout_s;
     int sweep_interval_s, checkpoint_interval_s, poll_interval_ms;
     int head_max, ef_search;

@@ -93,8 +93,9 @@ enum assay_code intake_bulk(struct intake *in, const struct call *call, const st
 /* Writes {"accepted","unchanged","rejected":[...],"rejected_count","commit","run"}. */
 void intake_bulk_write(struct jsonw *w, const struct bulk_report *r);
 
-/* A query's vector from the collection's endpoint (kind openai); blocks until call->deadline_us at most. */
-enum assay_code intake_embed_query(struct intake *in, const struct call *call, struct collection *c, struct str text,
-                                   float *out, struct err *err) MUST_USE;
+/* Vectors of n queries from the collection's endpoint (kind openai): n * dim floats, all or none. One call of
+ * batch_size texts after another; blocks until call->deadline_us at most. See server/query_embed.h for searches. */
+enum assay_code intake_embed_queries(struct intake *in, const struct call *call, struct collection *c,
+                                     const struct str *texts, size_t n, float *out, struct err *err) MUST_USE;
 
 #endif

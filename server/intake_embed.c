@@ -152,10 +152,10 @@ enum assay_code intake_embed(struct intake *in, const struct call *call, struct 
     return ASSAY_OK;
 }
 
-enum assay_code intake_embed_query(struct intake *in, const struct call *call, struct collection *c, struct str text,
-                                   float *out, struct err *err)
+enum assay_code intake_embed_queries(struct intake *in, const struct call *call, struct collection *c,
+                                     const struct str *texts, size_t n, float *out, struct err *err)
 {
     if (c->spec.kind != EMBEDDER_OPENAI)
         return err_set(err, ASSAY_UNPROCESSABLE, "vector-required", "This collection takes the client's vectors.");
-    return call_endpoint(in, call, c, c->spec.query_prefix, &text, 1, out, err);
+    return call_endpoint(in, call, c, c->spec.query_prefix, texts, n, out, err);
 }

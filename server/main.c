@@ -286,6 +286,7 @@ static enum assay_code start(struct app *app, const struct call *call, struct er
     TRY(need(s->outbound, "libcurl", err));
     s->intake = intake_new(s);
     TRY(need(s->intake, "intake", err));
+    s->query_embedder = query_embedder_new(s, (size_t)c->query_cache_bytes);
     s->receipts = receipts_new(s->store, c->receipt_sample);
     TRY(need(s->receipts, "the keeping of receipts", err));
     s->jobs = jobs_new(s);
@@ -314,6 +315,7 @@ static void stop(struct app *app)
     workers_free(s->workers);
     follower_free(s->follower); /* writes the last checkpoint */
     receipts_free(s->receipts);
+    query_embedder_free(s->query_embedder);
     intake_free(s->intake);
     outbound_free(s->outbound);
     catalog_free(s->catalog);

@@ -141,6 +141,8 @@ static void write_counters(struct expo *e, const struct metrics *m)
         {METRIC_EMBED_CALLS, "assay_embed_calls_total", "Requests to embedding endpoints."},
         {METRIC_EMBED_TEXTS, "assay_embed_texts_total", "Texts embedded by endpoints."},
         {METRIC_EMBED_FAILURES, "assay_embed_failures_total", "Batches that no endpoint embedded."},
+        {METRIC_QUERY_CACHE_HITS, "assay_query_cache_hits_total", "Queries whose vector was at hand."},
+        {METRIC_QUERY_CACHE_MISSES, "assay_query_cache_misses_total", "Queries that an endpoint was asked to embed."},
         {METRIC_RERANK_CALLS, "assay_rerank_calls_total", "Requests to rerankers."},
         {METRIC_RERANK_FAILURES, "assay_rerank_failures_total", "Searches that no reranker ordered."},
         {METRIC_SWEEP_STALE, "assay_sweep_stale_chunks_total", "Chunks recorded as stale by the sweeper."},

@@ -15,6 +15,7 @@
 #include "server/intake.h"
 #include "server/jobs.h"
 #include "server/metrics.h"
+#include "server/query_embed.h"
 #include "server/receipts.h"
 #include "server/workers.h"
 #include "store/store.h"
@@ -28,6 +29,7 @@ struct server {
     struct follower *follower; /* change log -> index; clock; sweeper */
     struct outbound *outbound; /* calls to endpoints */
     struct intake *intake;
+    struct query_embedder *query_embedder;
     struct receipts *receipts;
     struct jobs *jobs;
     struct metrics *metrics;

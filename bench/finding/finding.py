@@ -34,17 +34,27 @@ class Server:
         self.local = threading.local()
 
     def call(self, method, path, body=None, kind="application/json", ok=(200, 201)):
-        connection = getattr(self.local, "connection", None)
-        if connection is None:
-            plain = self.address.scheme != "https"
-            maker = http.client.HTTPConnection if plain else http.client.HTTPSConnection
-            connection = self.local.connection = maker(self.address.hostname, self.address.port, timeout=600)
-        connection.request(method, path, body, {"Authorization": "Bearer " + self.key, "Content-Type": kind})
-        reply = connection.getresponse()
-        data = reply.read()
+        reused = getattr(self.local, "connection", None) is not None
+        try:
+            reply, data = self.exchange(method, path, body, kind)
+        except (ConnectionError, http.client.HTTPException):
+            if not reused:
+                raise
+            self.local.connection = None  # it was idle for too long and the server has closed it
+            reply, data = self.exchange(method, path, body, kind)
         if reply.status not in ok:
             raise SystemExit(f"{method} {path} answered {reply.status}: {data.decode(errors='replace')[:500]}")
         return json.loads(data) if data else None
+
+    def exchange(self, method, path, body, kind):
+        if getattr(self.local, "connection", None) is None:
+            plain = self.address.scheme != "https"
+            maker = http.client.HTTPConnection if plain else http.client.HTTPSConnection
+            self.local.connection = maker(self.address.hostname, self.address.port, timeout=600)
+        headers = {"Authorization": "Bearer " + self.key, "Content-Type": kind}
+        self.local.connection.request(method, path, body, headers)
+        reply = self.local.connection.getresponse()
+        return reply, reply.read()
 
 
 # ---- a folder ----

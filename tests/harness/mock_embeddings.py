@@ -21,7 +21,7 @@ class MockEmbeddings:
         self.calls = 0
         self.texts = []
         self.authorizations = set()
-        self.mode = "ok"  # ok, error, hang, short, wrong_dim, shuffled
+        self.mode = "ok"  # ok, error, hang, short, wrong_dim, shuffled, poison
         self.released = threading.Event()
         mock = self
 
@@ -63,6 +63,8 @@ class MockEmbeddings:
         if self.mode == "short":
             data = data[:-1]
         reply["data"] = data
+        if self.mode == "poison" and any("poison" in text for text in inputs):
+            status, reply = 422, {"error": {"message": "no", "type": "bad", "param": None, "code": None}}
         if self.mode == "error":
             status, reply = 500, {"error": {"message": "broken", "type": "server_error", "param": None, "code": None}}
         out = json.dumps(reply).encode()

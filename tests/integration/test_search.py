@@ -111,6 +111,33 @@ def test_faulty_search_is_refused_precisely(api, corpus, body, status, pointer):
         assert pointer in [e["pointer"] for e in problem.get("errors", [])], problem
 
 
+def test_what_no_caller_should_send_is_refused_precisely(api, corpus):
+    """Issue by issue: each a 4xx that says what and where."""
+    def refused(pointer, status=400, **body):
+        return api.problem("POST", "/search", status, pointer=pointer, json={"collection": corpus, **body})
+    refused("/vector", vector=[0.1] * 383)
+    refused("/vector", vector=[0.1] * 4097)
+    for text in ("NaN", "Infinity", "-Infinity", "1e39"):
+        body = '{"collection":"%s","vector":[%s]}' % (corpus, ",".join(["0.5", text] + ["0.5"] * 382))
+        api.problem("POST", "/search", 400, pointer="/vector/1", data=body, headers={"Content-Type": "application/json"})
+    for quiet in (float("nan"), float("inf")):
+        packed = base64.b64encode(struct.pack("<384f", *([0.5] * 7 + [quiet] + [0.5] * 376))).decode()
+        refused("/vector/7", vector=packed)
+    for k in (0, -1, 1000000, 2**62):
+        refused("/k", query="x", k=k)
+    for query in ("", " \t\n"):
+        refused("/query", query=query)
+    refused("/query", query="x" * (1 << 20))
+    refused("/at", 422, query="x", at="no-such-branch")
+    refused("/at", 422, query="x", at="0" * 64)
+    api.problem("POST", "/search", 404, "unknown-collection", json={"collection": "no-such-collection", "query": "x"})
+    for nested in ('{"$not":' * 1000 + '{"a":1}' + "}" * 1000, '{"$or":[' * 1000 + '{"a":1}' + "]}" * 1000):
+        problem = api.problem("POST", "/search", 400, data='{"collection":"%s","query":"x","filter":%s}' % (corpus, nested),
+                              headers={"Content-Type": "application/json"})
+        assert "deep" in str(problem), problem
+    assert api.search(corpus, "violin", k=1)["hits"], "and the server goes on"
+
+
 def test_query_that_is_too_long_is_refused(api, corpus):
     api.call("POST", "/search", (400, 413), json={"collection": corpus, "query": "x" * 8193})
 

@@ -34,7 +34,9 @@ static void test_lexical__scores_are_bm25(void **state)
     struct vindex_query q = text_query(VINDEX_LEXICAL, "Vacuuming the dead", 10);
     struct vindex_result r = search(&f, &q);
     double avg = (4 + 10 + 8 + 6) / 4.0;
-    double first = bm25(1, 4, avg, 4, 2) * 2, second = bm25(2, 10, avg, 4, 2) + bm25(1, 10, avg, 4, 2);
+    /* Of the pair, once two words apart, once four: half and a quarter of an occurrence. */
+    double first = bm25(1, 4, avg, 4, 2) * 2 + 0.7 * bm25(0.5, 4, avg, 4, 2);
+    double second = bm25(2, 10, avg, 4, 2) + bm25(1, 10, avg, 4, 2) + 0.7 * bm25(0.25, 10, avg, 4, 2);
     assert_int_equal(r.n, 2);
     assert_true(fabs(r.hits[0].score - first) < 1e-4);
     assert_true(fabs(r.hits[1].score - second) < 1e-4);
@@ -121,6 +123,233 @@ static void test_lexical__statistics_are_those_of_live_chunks(void **state)
     vindex_result_release(clean.c, &b);
     fixture_close(&f);
     fixture_close(&clean);
+}
+
+/* Chunk numbers that a query finds, in order, as "3 1 2". */
+static const char *found(struct fixture *f, const char *text)
+{
+    struct vindex_query q = text_query(VINDEX_LEXICAL, text, 50);
+    struct vindex_result r = search(f, &q);
+    struct buf out = {0};
+    for (size_t i = 0; i < r.n; i++) {
+        buf_printf(&out, "%s%.*s", i > 0 ? " " : "", STR_FMT(r.hits[i].document));
+    }
+    const char *list = arena_strndup(f->a, out.len > 0 ? out.data : "", out.len);
+    buf_free(&out);
+    vindex_result_release(f->c, &r);
+    return list;
+}
+
+static void fill_texts(struct fixture *f, const char *const *list, size_t n, const char *language)
+{
+    static const char *const keys[] = {"0", "1", "2", "3", "4", "5", "6", "7"};
+    struct vindex_change ch[9] = {source_change(1, "s", true, CLOCK_NEVER)};
+    for (size_t i = 0; i < n; i++) {
+        ch[i + 1] = add_change((int64_t)i, list[i]);
+        ch[i + 1].key = str_of(keys[i]);
+        ch[i + 1].language = str_of(language);
+    }
+    fixture_open(f, EMBEDDER_BUILTIN, 64, 0);
+    apply(f, ch, n + 1);
+}
+
+static void test_lexical__a_phrase_stands_as_it_is_written(void **state)
+{
+    (void)state;
+    static const char *const list[] = {"the write ahead log is flushed", "ahead of the log they write logs",
+                                       "write-ahead logging, always", "write ahead. The log", "unrelated"};
+    struct fixture f;
+    fill_texts(&f, list, 5, "en");
+    assert_string_equal(found(&f, "\"write ahead log\""), "2 0");
+    assert_string_equal(found(&f, "\"the write ahead\""), "0");
+    assert_string_equal(found(&f, "flushed \"write ahead\" always"), "2 0 3");
+    assert_string_equal(found(&f, "\xE2\x80\x9Cthey write\xE2\x80\x9D"), "1");
+    assert_string_equal(found(&f, "\"log unrelated\""), "4 1 3 2 0"); /* nowhere: as if without quotes */
+    fixture_close(&f);
+}
+
+static void test_lexical__a_phrase_is_not_read_across_title_and_text(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, EMBEDDER_BUILTIN, 64, 0);
+    struct vindex_change ch[3] = {source_change(1, "s", true, CLOCK_NEVER), add_change(1, "beta gamma"),
+                                  add_change(2, "alpha beta")};
+    ch[1].title = STR_LIT("alpha");
+    apply(&f, ch, 3);
+    struct vindex_query q = text_query(VINDEX_LEXICAL, "\"alpha beta\"", 10);
+    assert_int_equal(count_hits(&f, &q), 1);
+    fixture_close(&f);
+}
+
+static void test_lexical__a_prefix_stands_for_every_word_that_begins_with_it(void **state)
+{
+    (void)state;
+    static const char *const list[] = {
+        "connection pools",           "they connect", "disconnected", "Happy days", "happen", "a caf\xC3\xA9teria",
+        "the max_connections setting"};
+    struct fixture f;
+    fill_texts(&f, list, 7, "en");
+    assert_string_equal(found(&f, "connectio*"), "0 6");
+    assert_string_equal(found(&f, "max_conn*"), "6");
+    assert_string_equal(found(&f, "HAPPY*"), "3");
+    assert_string_equal(found(&f, "cafe*"), "5");
+    assert_string_equal(found(&f, "disconn*"), "2");
+    assert_string_equal(found(&f, "zebra*"), "");
+    struct vindex_query q = text_query(VINDEX_LEXICAL, "happ*", 10);
+    assert_int_equal(count_hits(&f, &q), 2);
+    fixture_close(&f);
+}
+
+static void test_lexical__quotes_and_asterisks_of_plain_text_are_text(void **state)
+{
+    (void)state;
+    static const char *const list[] = {"a monitor of 24 inches", "select count from table", "the pointer"};
+    struct fixture f;
+    fill_texts(&f, list, 3, "en");
+    assert_string_equal(found(&f, "24\" monitor"), "0");
+    assert_string_equal(found(&f, "\" monitor"), "0");
+    assert_string_equal(found(&f, "\"monitor"), "0");
+    assert_string_equal(found(&f, "what is count(*) ?"), "1");
+    assert_string_equal(found(&f, "* **pointer** *"), "2");
+    assert_string_equal(found(&f, "\"\" \"*\" pointer"), "2");
+    assert_string_equal(found(&f, "*"), "");
+    assert_string_equal(found(&f, "p*"), ""); /* one letter is no prefix */
+    fixture_close(&f);
+}
+
+static void test_lexical__words_that_stand_together_count_more(void **state)
+{
+    (void)state;
+    static const char *const list[] = {"red wine and a lot of other things stand on this table beside the glass vase",
+                                       "red vase and a lot of other things stand on this table beside the glass wine"};
+    struct fixture f;
+    fill_texts(&f, list, 2, "en");
+    assert_string_equal(found(&f, "a glass vase"), "0 1");
+    assert_string_equal(found(&f, "a glass wine"), "1 0");
+    assert_string_equal(found(&f, "the red vase"), "1 0");
+    fixture_close(&f);
+}
+
+static void test_lexical__stop_words_are_those_of_the_language(void **state)
+{
+    (void)state;
+    static const char *const list[] = {"die Katze", "die Hunde", "der Vogel"};
+    struct fixture f;
+    fill_texts(&f, list, 3, "de");
+    assert_string_equal(found(&f, "die Katzen"), "0");
+    struct vindex_query q = text_query(VINDEX_LEXICAL, "die", 10);
+    assert_int_equal(count_hits(&f, &q), 2);
+    fixture_close(&f);
+}
+
+/* One row of another language must not make every word of a query count twice. */
+static void test_lexical__a_stem_counts_in_rows_of_its_language(void **state)
+{
+    (void)state;
+    struct fixture alone, beside;
+    static const char *const list[] = {"the rhine is wide", "rhin rhin rhin"};
+    fill_texts(&alone, list, 2, "en");
+    assert_string_equal(found(&alone, "Rhine"), "0");
+    fixture_close(&alone);
+    fixture_open(&beside, EMBEDDER_BUILTIN, 64, 0);
+    struct vindex_change ch[4] = {source_change(1, "s", true, CLOCK_NEVER), add_change(1, list[0]),
+                                  add_change(2, list[1]), add_change(3, "rhine")};
+    ch[3].language = STR_LIT("it");
+    apply(&beside, ch, 4);
+    struct vindex_query q = text_query(VINDEX_LEXICAL, "Rhine", 10);
+    assert_int_equal(count_hits(&beside, &q), 2);
+    fixture_close(&beside);
+}
+
+static void test_lexical__highlights_what_was_asked_for(void **state)
+{
+    (void)state;
+    static const char *const list[] = {"Vacuuming the max_connections of d\xC3\xA9j\xC3\xA0 vu, vacuums"};
+    struct fixture f;
+    fill_texts(&f, list, 1, "en");
+    struct vindex_query q = text_query(VINDEX_LEXICAL, "the vacuum connection d\xC3\xA9j\xC3\xA0*", 10);
+    q.highlight = true;
+    struct vindex_result r = search(&f, &q);
+    static const char *const expected[] = {"Vacuuming", "connections", "d\xC3\xA9j\xC3\xA0", "vacuums"};
+    assert_int_equal(r.n, 1);
+    assert_int_equal(r.hits[0].n_highlights, 4);
+    for (size_t i = 0; i < 4; i++) {
+        struct vindex_span span = r.hits[0].highlights[i];
+        struct str marked = {r.hits[0].text.ptr + span.from, span.to - span.from};
+        assert_true(str_eqc(marked, expected[i]));
+    }
+    vindex_result_release(f.c, &r);
+    fixture_close(&f);
+}
+
+/* ---- pruning ---- */
+
+enum { PRUNED_ROWS = 6000, PLAIN_BATCH = 1000, VOCABULARY = 400, QUERIES = 300 };
+
+/* Words by a skewed distribution: few are everywhere, most are rare. */
+static void put_words(struct buf *b, uint64_t *seed, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double u = random_unit(seed);
+        buf_printf(b, "%sw%d", i > 0 ? " " : "", (int)(VOCABULARY * u * u * u));
+    }
+}
+
+static void assert_same_hits(struct fixture *a, struct fixture *b, const struct vindex_query *q, uint64_t seed)
+{
+    struct vindex_result ra = search(a, q), rb = search(b, q);
+    if (ra.n != rb.n) {
+        fail_msg("seed %llu, query %.*s: %zu and %zu hits", (unsigned long long)seed, STR_FMT(q->text), ra.n, rb.n);
+    }
+    for (size_t i = 0; i < ra.n; i++) {
+        if (!digest_eq(&ra.hits[i].chunk, &rb.hits[i].chunk) || ra.hits[i].score != rb.hits[i].score) {
+            fail_msg("seed %llu, query %.*s: hit %zu differs", (unsigned long long)seed, STR_FMT(q->text), i);
+        }
+    }
+    vindex_result_release(a->c, &ra);
+    vindex_result_release(b->c, &rb);
+    arena_reset(a->a);
+    arena_reset(b->a);
+}
+
+/* One collection in a single segment, large enough to be pruned, beside the same rows in segments too small for it. */
+static void test_lexical__pruning_changes_no_hit_and_no_score(void **state)
+{
+    (void)state;
+    uint64_t seed = (uint64_t)time(NULL) * 2654435761U | 1, first = seed;
+    struct fixture pruned, plain;
+    struct vindex_change *adds = mem_calloc(PRUNED_ROWS, sizeof(*adds)), src = source_change(1, "s", true, CLOCK_NEVER);
+    struct buf *bodies = mem_calloc(PRUNED_ROWS, sizeof(*bodies));
+    fixture_open(&pruned, EMBEDDER_BUILTIN, 8, 0);
+    fixture_open(&plain, EMBEDDER_BUILTIN, 8, 0);
+    for (size_t i = 0; i < PRUNED_ROWS; i++) {
+        put_words(&bodies[i], &seed, 1 + next_random(&seed) % 40);
+        adds[i] = add_change((int64_t)i, buf_cstr(&bodies[i]));
+        adds[i].quality = random_unit(&seed);
+    }
+    apply(&pruned, &src, 1);
+    apply(&plain, &src, 1);
+    apply(&pruned, adds, PRUNED_ROWS);
+    for (size_t i = 0; i < PRUNED_ROWS; i += PLAIN_BATCH) {
+        apply(&plain, adds + i, PLAIN_BATCH);
+    }
+    for (size_t i = 0; i < QUERIES; i++) {
+        struct buf text = {0};
+        put_words(&text, &seed, 1 + next_random(&seed) % 8);
+        buf_puts(&text, i % 7 == 0 ? " w1*" : i % 7 == 1 ? " \"w0 w1\"" : "");
+        struct vindex_query q = text_query(VINDEX_LEXICAL, buf_cstr(&text), 1 + next_random(&seed) % 200);
+        q.min_quality = i % 3 == 0 ? 0.9 * random_unit(&seed) : 0;
+        assert_same_hits(&pruned, &plain, &q, first);
+        buf_free(&text);
+    }
+    for (size_t i = 0; i < PRUNED_ROWS; i++) {
+        buf_free(&bodies[i]);
+    }
+    free(bodies);
+    free(adds);
+    fixture_close(&pruned);
+    fixture_close(&plain);
 }
 
 /* ---- a judged collection, where there is one beside the checkout ---- */
@@ -232,6 +461,15 @@ int main(void)
         cmocka_unit_test(test_lexical__title_counts_more_than_text),
         cmocka_unit_test(test_lexical__finds_each_language_by_its_own_stems),
         cmocka_unit_test(test_lexical__statistics_are_those_of_live_chunks),
+        cmocka_unit_test(test_lexical__a_phrase_stands_as_it_is_written),
+        cmocka_unit_test(test_lexical__a_phrase_is_not_read_across_title_and_text),
+        cmocka_unit_test(test_lexical__a_prefix_stands_for_every_word_that_begins_with_it),
+        cmocka_unit_test(test_lexical__quotes_and_asterisks_of_plain_text_are_text),
+        cmocka_unit_test(test_lexical__words_that_stand_together_count_more),
+        cmocka_unit_test(test_lexical__stop_words_are_those_of_the_language),
+        cmocka_unit_test(test_lexical__a_stem_counts_in_rows_of_its_language),
+        cmocka_unit_test(test_lexical__highlights_what_was_asked_for),
+        cmocka_unit_test(test_lexical__pruning_changes_no_hit_and_no_score),
         cmocka_unit_test(test_lexical__ranks_as_well_as_plain_bm25),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

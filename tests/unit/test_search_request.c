@@ -75,7 +75,7 @@ static void test_search_request__reads_every_field(void **state)
     struct tried t =
         try_body("{\"query\":\"q\",\"vector\":[1,-2.5e-1],\"k\":1000,\"collection\":\"c\",\"mode\":\"vector\","
                  "\"filter\":{\"lang\":\"en\"},\"at\":\"main\",\"min_quality\":0.5,\"principal\":[\"group:a\"],"
-                 "\"exact\":true,\"include_quarantined\":true,\"explain\":true}");
+                 "\"exact\":true,\"include_quarantined\":true,\"explain\":true,\"highlight\":true}");
     assert_int_equal(t.code, ASSAY_OK);
     assert_vector(&t.r, (const float[]){1.0f, -0.25f}, 2);
     assert_int_equal(t.r.k, 1000);
@@ -85,7 +85,7 @@ static void test_search_request__reads_every_field(void **state)
     assert_non_null(t.r.filter);
     assert_true(t.r.min_quality == 0.5);
     assert_true(t.r.has_principal && t.r.principal.n == 1 && str_eqc(t.r.principal.items[0], "group:a"));
-    assert_true(t.r.exact && t.r.include_quarantined && t.r.explain);
+    assert_true(t.r.exact && t.r.include_quarantined && t.r.explain && t.r.highlight);
     done(&t);
 }
 
@@ -114,6 +114,7 @@ static void test_search_request__refuses_what_is_wrong_with_its_pointer(void **s
         {"{\"query\":\"q\",\"principal\":\"a\"}", "/principal"},
         {"{\"query\":\"q\",\"principal\":[\"\"]}", "/principal/0"},
         {"{\"query\":\"q\",\"exact\":1}", "/exact"},
+        {"{\"query\":\"q\",\"highlight\":\"yes\"}", "/highlight"},
         {"{\"query\":\"q\",\"at\":\"\"}", "/at"},
         {"{\"query\":\"q\",\"query\":\"r\"}", NULL},
         {"{\"query\":\"q\",\"vector\":[1],\"mode\":\"lexical\"}", "/vector"},
