@@ -16,7 +16,7 @@ import time
 import urllib.parse
 
 QUESTIONS = [
-    ("How do I limit the maximum number of concurrent connections to the server?", "runtime-config-connection"),
+    ("What determines the maximum number of concurrent connections to the database?", "runtime-config-connection"),
     ("How can I build an index without locking out writes to the table?", "sql-createindex"),
     ("How does vacuuming prevent transaction ID wraparound failures?", "routine-vacuuming"),
 ]
