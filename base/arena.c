@@ -71,6 +71,14 @@ void *mem_alloc(size_t n)
     return p;
 }
 
+void *mem_aligned(size_t align, size_t n)
+{
+    void *p = aligned_alloc(align, (n / align + 1) * align);
+    if (!p)
+        out_of_memory();
+    return p;
+}
+
 void *mem_calloc(size_t n, size_t size)
 {
     void *p = calloc(n ? n : 1, size ? size : 1);

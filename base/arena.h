@@ -49,6 +49,7 @@ size_t arena_reserved(const struct arena *a);
  */
 void *mem_alloc(size_t n) MUST_USE;
 void *mem_calloc(size_t n, size_t size) MUST_USE;
+void *mem_aligned(size_t align, size_t n) MUST_USE; /* align: a power of two; not zeroed */
 void *mem_realloc(void *p, size_t n) MUST_USE;
 char *mem_strdup(const char *s) MUST_USE;
 char *mem_strndup(const char *s, size_t n) MUST_USE;

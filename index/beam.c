@@ -5,13 +5,15 @@
 
 #include "base/arena.h"
 #include "index/bits.h"
+#include "index/code8.h"
 #include "index/kernel.h"
 
 enum {
     CACHE_LINE = 64,
     AHEAD = 2 * KERNEL_ROWS, /* rows whose vectors are fetched while others are scored */
-    FEW = 8,                 /* not more than one neighbour in this many */
-    THROUGH_MAX = 32         /* allowed rows to collect for one row of the beam when looking through hidden ones */
+    THROUGH_MAX = 32,        /* allowed neighbours of a row, from when on hidden ones are not looked through */
+    SURE = 4,                /* by codes: as many times k of the beam's best are scored by their vectors */
+    SURE_MIN = 32            /* and at least as many */
 };
 
 /* One of the best rows so far. */
@@ -31,6 +33,7 @@ struct beam {
 struct walk {
     const struct beam_graph *g;
     const float *query;
+    struct code8_query code; /* of the query, when the graph has codes */
     const uint64_t *allowed;
     uint64_t *seen; /* rows that were scored or looked through */
     struct beam beam;
@@ -43,12 +46,55 @@ static const float *vector_of(const struct beam_graph *g, uint32_t row)
     return g->vectors + (size_t)row * g->dim;
 }
 
-static void fetch_vector(const struct beam_graph *g, uint32_t row)
+static void fetch(const void *at, size_t bytes)
 {
-    const char *p = (const char *)vector_of(g, row);
-    for (size_t i = 0; i < g->dim * sizeof(float); i += CACHE_LINE) {
-        __builtin_prefetch(p + i);
+    for (size_t i = 0; i < bytes; i += CACHE_LINE) {
+        __builtin_prefetch((const char *)at + i);
     }
+}
+
+static const uint8_t *code_of(const struct walk *w, uint32_t row)
+{
+    return w->g->codes + (size_t)row * w->code.stride;
+}
+
+/* What the walk will read of a row to score it. */
+static void fetch_row(const struct walk *w, uint32_t row)
+{
+    if (w->g->codes != NULL) {
+        fetch(code_of(w, row), w->code.stride);
+        __builtin_prefetch(&w->g->rows[row]);
+    } else {
+        fetch(vector_of(w->g, row), w->g->dim * sizeof(float));
+    }
+}
+
+static float score_one(const struct walk *w, uint32_t row)
+{
+    return w->g->codes != NULL ? code8_score(&w->code, code_of(w, row), &w->g->rows[row])
+                               : kernel_dot(w->query, vector_of(w->g, row), w->g->dim);
+}
+
+enum { ROWS = KERNEL_ROWS };
+_Static_assert((int)KERNEL_ROWS == (int)CODE8_ROWS, "both kernels take as many rows at once");
+
+static void score_rows(const struct walk *w, const uint32_t *rows, float *scores)
+{
+    if (w->g->codes != NULL) {
+        const uint8_t *codes[ROWS];
+        const struct code8_row *of[ROWS];
+        for (size_t r = 0; r < ROWS; r++) {
+            codes[r] = code_of(w, rows[r]);
+            of[r] = &w->g->rows[rows[r]];
+        }
+        code8_score4(&w->code, codes, of, scores);
+        return;
+    }
+    const float *vectors[ROWS];
+    for (size_t r = 0; r < ROWS; r++) {
+        vectors[r] = vector_of(w->g, rows[r]);
+    }
+    kernel_dot4(w->query, vectors, w->g->dim, scores);
 }
 
 static const int32_t *ground_links(const struct beam_graph *g, uint32_t row)
@@ -61,11 +107,9 @@ static const int32_t *upper_links(const struct beam_graph *g, uint32_t row, int 
     return ground_links(g, row) + g->ground + (size_t)(level - 1) * g->upper;
 }
 
-static void insert(struct beam *b, float score, uint32_t row)
+/* Puts a row in its place; where that is (cap: it has none). */
+static size_t insert(struct beam *b, float score, uint32_t row)
 {
-    if (b->n == b->cap && !(score > b->at[b->n - 1].score)) {
-        return;
-    }
     size_t lo = 0, hi = b->n;
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
@@ -75,55 +119,68 @@ static void insert(struct beam *b, float score, uint32_t row)
             hi = mid;
         }
     }
+    if (lo == b->cap) {
+        return lo;
+    }
     size_t moved = (b->n < b->cap ? b->n : b->cap - 1) - lo;
     memmove(&b->at[lo + 1], &b->at[lo], moved * sizeof(*b->at));
     b->at[lo] = (struct place){score, row};
     b->n += b->n < b->cap ? 1 : 0;
     b->next = lo < b->next ? lo : b->next;
+    return lo;
 }
 
-/* Scores the batch, calling `insert` for each. */
+/* Most rows are no better than the worst of a full beam. One that comes first is expanded next: its links are fetched
+ * while the rest of the batch is scored. */
+static inline void offer(struct walk *w, float score, uint32_t row)
+{
+    struct beam *b = &w->beam;
+    if (b->n == b->cap && !(score > b->at[b->n - 1].score)) {
+        return;
+    }
+    if (insert(b, score, row) == b->next) {
+        fetch(ground_links(w->g, row), w->g->ground * sizeof(int32_t));
+    }
+}
+
+/* Scores the batch and offers each row to the beam. */
 static void score_batch(struct walk *w)
 {
-    const struct beam_graph *g = w->g;
     size_t i = 0;
     for (size_t ahead = 0; ahead < w->n_batch && ahead < AHEAD; ahead++) {
-        fetch_vector(g, w->batch[ahead]);
+        fetch_row(w, w->batch[ahead]);
     }
-    for (; i + KERNEL_ROWS <= w->n_batch; i += KERNEL_ROWS) {
-        const float *rows[KERNEL_ROWS];
-        float scores[KERNEL_ROWS];
-        for (size_t r = 0; r < KERNEL_ROWS; r++) {
-            rows[r] = vector_of(g, w->batch[i + r]);
-            if (i + r + AHEAD < w->n_batch) {
-                fetch_vector(g, w->batch[i + r + AHEAD]);
-            }
+    for (; i + ROWS <= w->n_batch; i += ROWS) {
+        float scores[ROWS];
+        for (size_t r = i + AHEAD; r < i + AHEAD + ROWS && r < w->n_batch; r++) {
+            fetch_row(w, w->batch[r]);
         }
-        kernel_dot4(w->query, rows, g->dim, scores);
-        for (size_t r = 0; r < KERNEL_ROWS; r++) {
-            insert(&w->beam, scores[r], w->batch[i + r]);
+        score_rows(w, w->batch + i, scores);
+        for (size_t r = 0; r < ROWS; r++) {
+            offer(w, scores[r], w->batch[i + r]);
         }
     }
     for (; i < w->n_batch; i++) {
-        insert(&w->beam, kernel_dot(w->query, vector_of(g, w->batch[i]), g->dim), w->batch[i]);
+        offer(w, score_one(w, w->batch[i]), w->batch[i]);
     }
     w->n_batch = 0;
 }
 
 /* Goes down through the levels above the ground, at each to the nearest row that it can reach. */
-static uint32_t descend(const struct beam_graph *g, const float *query)
+static uint32_t descend(const struct walk *w)
 {
+    const struct beam_graph *g = w->g;
     uint32_t at = (uint32_t)g->entry;
-    float best = kernel_dot(query, vector_of(g, at), g->dim);
+    float best = score_one(w, at);
     for (int level = g->max_level; level > 0; level--) {
         for (bool moved = true; moved;) {
             const int32_t *links = upper_links(g, at, level);
             moved = false;
             for (size_t i = 0; i < g->upper && links[i] >= 0; i++) {
-                fetch_vector(g, (uint32_t)links[i]);
+                fetch_row(w, (uint32_t)links[i]);
             }
             for (size_t i = 0; i < g->upper && links[i] >= 0; i++) {
-                float score = kernel_dot(query, vector_of(g, (uint32_t)links[i]), g->dim);
+                float score = score_one(w, (uint32_t)links[i]);
                 if (score > best) {
                     best = score;
                     at = (uint32_t)links[i];
@@ -133,6 +190,30 @@ static uint32_t descend(const struct beam_graph *g, const float *query)
         }
     }
     return at;
+}
+
+/* Scores the best of the beam by their vectors and puts these in order; how many they are. */
+static size_t rescore(struct walk *w, size_t k)
+{
+    enum { FETCHED = 4 };
+    struct beam *b = &w->beam;
+    size_t sure = SURE * k > SURE_MIN ? SURE * k : SURE_MIN, n = b->n < sure ? b->n : sure;
+    struct beam exact = {.at = b->at, .cap = n};
+    for (size_t i = 0; i < n; i++) {
+        b->at[i].row &= ~EXPANDED;
+    }
+    for (size_t i = 0; i < n && i < FETCHED; i++) {
+        fetch(vector_of(w->g, b->at[i].row), w->g->dim * sizeof(float));
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint32_t row = b->at[i].row;
+        if (i + FETCHED < n) {
+            fetch(vector_of(w->g, b->at[i + FETCHED].row), w->g->dim * sizeof(float));
+        }
+        /* At most i places are taken, so nothing that is still to be read is written over. */
+        (void)insert(&exact, kernel_dot(w->query, vector_of(w->g, row), w->g->dim), row);
+    }
+    return n;
 }
 
 /* Marks a row as seen; true when it was not. */
@@ -156,29 +237,32 @@ static void look(struct walk *w, uint32_t row)
     }
 }
 
-/* The unseen neighbours that are allowed; and, where more than a few are hidden, those behind the hidden ones. */
+/* The unseen neighbours that are allowed; and, where they are few, those behind the hidden ones. */
 static void look_through(struct walk *w, uint32_t row)
 {
     const int32_t *links = ground_links(w->g, row);
-    size_t n = 0, hidden = 0;
+    size_t n = 0, allowed = 0;
     for (; n < w->g->ground && links[n] >= 0; n++) {
         if (!bits_get(w->allowed, (uint32_t)links[n])) {
             __builtin_prefetch(ground_links(w->g, (uint32_t)links[n]));
-            hidden++;
-        } else if (meet(w, (uint32_t)links[n])) {
+            continue;
+        }
+        allowed++;
+        if (meet(w, (uint32_t)links[n])) {
             w->batch[w->n_batch++] = (uint32_t)links[n];
         }
     }
-    if (hidden * FEW <= n) {
-        return;
-    }
-    for (size_t i = 0; i < n && w->n_batch < THROUGH_MAX; i++) {
+    for (size_t i = 0; i < n && allowed < n && allowed < THROUGH_MAX; i++) {
         if (bits_get(w->allowed, (uint32_t)links[i]) || !meet(w, (uint32_t)links[i])) {
             continue;
         }
         const int32_t *far = ground_links(w->g, (uint32_t)links[i]);
         for (size_t k = 0; k < w->g->ground && far[k] >= 0; k++) {
-            if (bits_get(w->allowed, (uint32_t)far[k]) && meet(w, (uint32_t)far[k])) {
+            if (!bits_get(w->allowed, (uint32_t)far[k])) {
+                continue;
+            }
+            allowed++;
+            if (meet(w, (uint32_t)far[k])) {
                 w->batch[w->n_batch++] = (uint32_t)far[k];
             }
         }
@@ -226,7 +310,10 @@ size_t beam_search(const struct beam_graph *g, const float *query, size_t k, siz
     w.beam.at = arena_alloc(a, (w.beam.cap + 1) * sizeof(*w.beam.at));
     w.batch = arena_alloc(a, (2 * g->ground + THROUGH_MAX) * sizeof(*w.batch));
     uint32_t *queue = allowed != NULL ? arena_alloc(a, queue_cap * sizeof(*queue)) : NULL;
-    begin(&w, descend(g, query), queue, queue_cap);
+    if (g->codes != NULL) {
+        code8_query(query, g->dim, arena_alloc(a, code8_stride(g->dim)), &w.code);
+    }
+    begin(&w, descend(&w), queue, queue_cap);
     score_batch(&w);
     while (w.beam.next < w.beam.n) {
         struct place *p = &w.beam.at[w.beam.next++];
@@ -235,6 +322,9 @@ size_t beam_search(const struct beam_graph *g, const float *query, size_t k, siz
         }
         uint32_t row = p->row;
         p->row |= EXPANDED;
+        if (w.beam.next < w.beam.n && !(p[1].row & EXPANDED)) {
+            fetch(ground_links(g, p[1].row), g->ground * sizeof(int32_t));
+        }
         if (allowed != NULL) {
             look_through(&w, row);
         } else {
@@ -242,7 +332,8 @@ size_t beam_search(const struct beam_graph *g, const float *query, size_t k, siz
         }
         score_batch(&w);
     }
-    size_t found = w.beam.n < k ? w.beam.n : k;
+    size_t found = g->codes != NULL ? rescore(&w, k) : w.beam.n;
+    found = found < k ? found : k;
     for (size_t i = 0; i < found; i++) {
         rows[i] = (int64_t)(w.beam.at[i].row & ~EXPANDED);
         scores[i] = w.beam.at[i].score;

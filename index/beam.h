@@ -1,9 +1,10 @@
 /*
  * Search in an HNSW graph that FAISS has built: the algorithm of Malkov and Yashunin ("Efficient and robust approximate
  * nearest neighbor search using HNSW", IEEE TPAMI 2020), algorithms 2 and 5, over FAISS's arrays. Beside FAISS's own
- * search it fetches vectors into the cache ahead, scores four at a time, and with a filter walks over what is allowed
- * alone, looking through hidden rows at their neighbours (as ACORN does: Patel et al., SIGMOD 2024), so that a filter
- * costs neither recall nor a beam that grows with what it hides. Pure, thread-safe.
+ * search it walks by 8-bit codes and scores only the best of the beam by the vectors themselves, fetches into the cache
+ * ahead, scores four at a time, and with a filter walks over what is allowed alone, looking through hidden rows at
+ * their neighbours (as ACORN does: Patel et al., SIGMOD 2024), so that a filter costs neither recall nor a beam that
+ * grows with what it hides. Pure, thread-safe.
  */
 #ifndef ASSAY_INDEX_BEAM_H
 #define ASSAY_INDEX_BEAM_H
@@ -12,6 +13,7 @@
 #include <stdint.h>
 
 struct arena;
+struct code8_row;
 
 /* A graph's links and its vectors; all borrowed. */
 struct beam_graph {
@@ -21,7 +23,9 @@ struct beam_graph {
     int32_t entry;         /* row to begin at; -1: the graph is empty */
     int max_level;         /* of the entry */
     size_t n, dim;
-    const float *vectors; /* n * dim, unit length */
+    const float *vectors;         /* n * dim, unit length */
+    const uint8_t *codes;         /* n * code8_stride(dim): the walk's own scores are by these (NULL: by the vectors) */
+    const struct code8_row *rows; /* n, of the codes */
 };
 
 /* The at most k best rows by kernel_dot with a beam of `ef` (>= k), best first; rows and scores have room for k.

@@ -95,6 +95,12 @@ void graph_free(struct graph *g)
     free(g);
 }
 
+void graph_use_codes(struct graph *g, const uint8_t *codes, const struct code8_row *rows)
+{
+    g->view.codes = codes;
+    g->view.rows = rows;
+}
+
 size_t graph_search(const struct graph *g, const float *query, size_t k, size_t ef, const uint64_t *allowed,
                     struct arena *a, int64_t *rows, float *scores)
 {

@@ -1,7 +1,7 @@
 /*
  * One search under way: the pinned view, who asks, the rows that may be returned, and what each leg found. Private to
  * the files of the search path (search.c, eligible.c, terms.c, lexical.c, score.c, proximity.c, phrase.c, prefix.c,
- * highlight.c, nearest.c).
+ * highlight.c, nearest.c, scan.c).
  */
 #ifndef ASSAY_INDEX_SEARCH_H
 #define ASSAY_INDEX_SEARCH_H
@@ -124,6 +124,8 @@ void prefix_expand(struct search *s, struct term *t);
 /* For `highlight`: fills the hits' spans of words that the query asks for. */
 void highlight_hits(struct search *s, struct vindex_result *out);
 
+/* Offers every eligible row of a segment to legs[LEG_VECTOR], by kernel_dot. */
+void scan_segment(struct search *s, uint32_t seg_no, const float *query);
 /* Offers the nearest eligible rows to legs[LEG_VECTOR], by graph or exactly, whichever is cheaper for each segment;
  * exactly when the query asks for it or the graph starves. Scores are kernel_dot's either way. */
 void nearest_leg(struct search *s, const float *query);

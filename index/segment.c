@@ -93,13 +93,22 @@ size_t segment_bytes(const struct segment *s)
     return n;
 }
 
-/* ---- binding ---- */
-
 /* Buffers come from malloc, and sections of a file start at multiples of 64 bytes: aligned for any of these types. */
 static const void *section(const struct segment *s, size_t i)
 {
     return s->sec[i].data;
 }
+
+void segment_use_codes(struct segment *s)
+{
+    if (s->graph != NULL && s->sec[SEC_CODES].len > 0) {
+        s->codes = section(s, SEC_CODES);
+        s->code_rows = section(s, SEC_CODE_ROWS);
+        graph_use_codes(s->graph, s->codes, s->code_rows);
+    }
+}
+
+/* ---- binding ---- */
 
 static bool bind_inverted(struct segment *s, size_t first, bool with_freq, struct inverted *v)
 {
@@ -151,6 +160,12 @@ static bool words_valid(const struct segment *s)
     return true;
 }
 
+static bool codes_valid(const struct segment *s)
+{
+    size_t codes = s->sec[SEC_CODES].len, rows = s->sec[SEC_CODE_ROWS].len;
+    return codes == 0 ? rows == 0 : codes == s->n * code8_stride(s->dim) && rows == s->n * sizeof(struct code8_row);
+}
+
 bool segment_bind(struct segment *s)
 {
     const struct {
@@ -182,7 +197,7 @@ bool segment_bind(struct segment *s)
     s->rows = section(s, SEC_ROWS);
     s->heap = section(s, SEC_HEAP);
     s->vectors = section(s, SEC_VECTORS);
-    if (!rows_valid(s) || !words_valid(s) || !bind_inverted(s, SEC_TERMS, true, &s->terms) ||
+    if (!rows_valid(s) || !words_valid(s) || !codes_valid(s) || !bind_inverted(s, SEC_TERMS, true, &s->terms) ||
         !bind_inverted(s, SEC_ATTRS, false, &s->attrs)) {
         return false;
     }

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "index/bounds.h"
+#include "index/code8.h"
 #include "index/faiss_index.h"
 #include "index/inverted.h"
 #include "index/vindex.h"
@@ -58,7 +59,9 @@ enum seg_section {
     SEC_VECTORS,  /* float n * dim, unit length */
     SEC_TERMS,    /* five or six arrays of a struct inverted, in its order */
     SEC_ATTRS = SEC_TERMS + 6,
-    SEC_COUNT = SEC_ATTRS + 5
+    SEC_CODES = SEC_ATTRS + 5, /* uint8_t n * code8_stride(dim): the vectors in 8 bits; nothing without a graph */
+    SEC_CODE_ROWS,             /* struct code8_row n */
+    SEC_COUNT
 };
 
 struct segment {
@@ -76,6 +79,8 @@ struct segment {
     const struct seg_row *rows;
     const char *heap;
     const float *vectors;
+    const uint8_t *codes; /* NULL: none */
+    const struct code8_row *code_rows;
     struct inverted terms, attrs;
     struct bounds *bounds; /* of the terms' scores; NULL: too few rows to prune anything */
     struct graph *graph;   /* NULL: searched exactly */
@@ -102,6 +107,8 @@ size_t segment_bytes(const struct segment *s);
 
 /* Points the typed members at sec[] and checks sizes, order and bounds; `n`, `dim` are set. False: not a segment. */
 bool segment_bind(struct segment *s) MUST_USE;
+/* Points at the codes, when there are any, and lets the graph be walked by them. */
+void segment_use_codes(struct segment *s);
 
 /* Makes a flat segment of n VINDEX_ADD changes in ascending, distinct chunk numbers; vectors holds n * dim floats of
  * unit length and is copied. One reference, the caller's. */

@@ -323,17 +323,32 @@ static int64_t *base_order(const struct seg_origin *origins, size_t rows, uint32
     return order;
 }
 
+static void put_codes(struct segment *s)
+{
+    struct buf *codes = &s->sec[SEC_CODES], *rows = &s->sec[SEC_CODE_ROWS];
+    codes->len = codes->cap = s->n * code8_stride(s->dim);
+    codes->data = mem_aligned(CODE8_ALIGN, codes->len);
+    rows->len = rows->cap = s->n * sizeof(struct code8_row);
+    rows->data = mem_alloc(rows->len);
+    code8_rows(s->vectors, s->n, s->dim, (uint8_t *)codes->data, (struct code8_row *)(void *)rows->data);
+}
+
 enum assay_code segment_seal(struct segment *s, struct segment *const *in, size_t n, const struct seg_origin *origins,
                              int threads, const atomic_bool *cancel, struct err *err)
 {
     float *vectors = (float *)(void *)s->sec[SEC_VECTORS].data;
     uint32_t at = n > 0 ? find_base(in, n, origins, s->n) : 0;
-    if (at == n) {
-        return graph_build(vectors, s->n, s->dim, NULL, threads, cancel, &s->graph, err);
+    struct graph_base base = {NULL, NULL};
+    int64_t *order = NULL;
+    if (at < n) {
+        order = base_order(origins, s->n, at, in[at]->n);
+        base = (struct graph_base){in[at]->graph, order};
     }
-    int64_t *order = base_order(origins, s->n, at, in[at]->n);
-    struct graph_base base = {in[at]->graph, order};
-    enum assay_code code = graph_build(vectors, s->n, s->dim, &base, threads, cancel, &s->graph, err);
+    enum assay_code code = graph_build(vectors, s->n, s->dim, at < n ? &base : NULL, threads, cancel, &s->graph, err);
     free(order);
+    if (code == ASSAY_OK) {
+        put_codes(s);
+        segment_use_codes(s);
+    }
     return code;
 }

@@ -10,7 +10,7 @@
 
 #include "base/arena.h"
 
-enum { SEGMENT_VERSION = 2, ALIGN = 64, SEC_GRAPH = SEC_COUNT, FILE_SECTIONS };
+enum { SEGMENT_VERSION = 3, ALIGN = 64, SEC_GRAPH = SEC_COUNT, FILE_SECTIONS };
 
 struct place {
     uint64_t at, len;
@@ -177,6 +177,8 @@ static struct segment *read_fd(int fd, const struct segment_file *file, uint64_t
         if (graph_read(bytes, vectors, s->n, s->dim, &s->graph, NULL) != ASSAY_OK) {
             segment_unref(s);
             s = NULL;
+        } else {
+            segment_use_codes(s);
         }
     }
 cleanup:

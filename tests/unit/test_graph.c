@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "index/bits.h"
+#include "index/code8.h"
 #include "index/faiss_index.h"
 #include "index/kernel.h"
 
@@ -104,6 +105,32 @@ static void test_graph__finds_the_nearest(void **state)
     set_free(&s);
 }
 
+/* The walk goes by 8 bits a dimension; what comes out has the vectors' own scores (recall() compares the bits). */
+static void test_graph__codes_cost_hardly_any_recall(void **state)
+{
+    (void)state;
+    struct set s = set_new();
+    struct graph *g = build(s.vectors, ROWS, NULL);
+    uint8_t *codes = mem_aligned(CODE8_ALIGN, ROWS * code8_stride(DIM));
+    struct code8_row *rows = mem_alloc(ROWS * sizeof(*rows));
+    uint64_t allowed[(ROWS + 63) / 64] = {0};
+    double by_vectors = recall(&s, g, NULL);
+    code8_rows(s.vectors, ROWS, DIM, codes, rows);
+    graph_use_codes(g, codes, rows);
+    assert_true(recall(&s, g, NULL) >= by_vectors - 0.01);
+    for (size_t row = 0; row < ROWS; row += 3) {
+        bits_put(allowed, row, true);
+    }
+    assert_true(recall(&s, g, allowed) >= 0.97);
+    /* And they are what it goes by: with the codes of other rows it gets lost. */
+    code8_rows(s.vectors + (ptrdiff_t)DIM * (ROWS / 2), ROWS / 2, DIM, codes, rows);
+    assert_true(recall(&s, g, NULL) < by_vectors - 0.1);
+    graph_free(g);
+    free(rows);
+    free(codes);
+    set_free(&s);
+}
+
 static void test_graph__a_filter_costs_no_recall(void **state)
 {
     (void)state;
@@ -186,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_graph__finds_the_nearest),
+        cmocka_unit_test(test_graph__codes_cost_hardly_any_recall),
         cmocka_unit_test(test_graph__a_filter_costs_no_recall),
         cmocka_unit_test(test_graph__nothing_allowed_finds_nothing),
         cmocka_unit_test(test_graph__extends_another_graph),
