@@ -29,7 +29,7 @@ static void run(struct build_job *job)
     }
     job->out = segment_merge(job->in, (const uint64_t *const *)job->keep, job->n, &job->origins);
     if (job->out != NULL) {
-        job->code = segment_seal(job->out, job->in, job->n, job->origins, job->threads, &job->cancel, &err);
+        job->code = segment_seal(job->out, job->in, job->n, job->origins, &job->params, &job->cancel, &err);
     }
     if (job->code != ASSAY_OK) {
         if (!atomic_load(&job->cancel)) {

@@ -14,7 +14,7 @@ struct build_job {
     struct segment **in; /* n, referenced */
     uint64_t **keep;     /* for each: the rows that were live when the job was ordered */
     bool merge;          /* of sealed segments; otherwise the head is sealed */
-    int threads;
+    struct graph_params params;
     atomic_bool cancel, done;
     /* the result, once done */
     enum assay_code code;

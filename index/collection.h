@@ -42,7 +42,7 @@ struct held {
 
 struct vindex_collection {
     struct vindex *v;
-    struct vindex_spec spec;
+    struct vindex_spec spec; /* parameters: defaults filled in */
     char *dir;
     struct held *segs;
     size_t n, cap;
@@ -71,6 +71,12 @@ struct vindex_collection {
 void held_add(struct vindex_collection *c, struct segment *seg, const struct seg_vis *vis);
 /* Drops the segments marked in `gone` (c->n flags). */
 void held_drop(struct vindex_collection *c, const bool *gone);
+/* How its graphs are built. */
+static inline struct graph_params collection_graph_params(const struct vindex_collection *c)
+{
+    return (struct graph_params){
+        .m = c->spec.params.m, .ef_construction = c->spec.params.ef_construction, .threads = c->v->cfg.build_threads};
+}
 /* Makes the writer's present state the view that searches see, and wakes whoever waits for it. */
 void collection_publish(struct vindex_collection *c);
 

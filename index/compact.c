@@ -181,7 +181,7 @@ static void order_job(struct vindex_collection *c, const bool *picked, bool merg
     job->in = mem_calloc(c->n, sizeof(*job->in));
     job->keep = mem_calloc(c->n, sizeof(*job->keep));
     job->merge = merge;
-    job->threads = c->v->cfg.build_threads;
+    job->params = collection_graph_params(c);
     atomic_init(&job->cancel, false);
     atomic_init(&job->done, false);
     size_t base = c->n;

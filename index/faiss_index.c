@@ -50,17 +50,18 @@ static float *in_order(const float *vectors, size_t n, size_t dim, const int64_t
     return out;
 }
 
-enum assay_code graph_build(float *vectors, size_t n, size_t dim, const struct graph_base *base, int threads,
-                            const atomic_bool *cancel, struct graph **out, struct err *err)
+enum assay_code graph_build(float *vectors, size_t n, size_t dim, const struct graph_base *base,
+                            const struct graph_params *params, const atomic_bool *cancel, struct graph **out,
+                            struct err *err)
 {
     char why[FAISS_SHIM_WHY] = "";
     struct graph *g = mem_calloc(1, sizeof(*g));
     const int64_t *order = base != NULL ? base->order : NULL;
     float *ordered = order != NULL ? in_order(vectors, n, dim, order) : vectors;
     /* The number of OpenMP threads belongs to the calling thread: setting it here leaves searches alone. */
-    omp_set_num_threads(threads);
+    omp_set_num_threads(params->threads);
     enum assay_code code = ASSAY_OK;
-    if (faiss_shim_new(ordered, n, dim, GRAPH_M, GRAPH_EF_CONSTRUCTION, base != NULL ? base->graph->index : NULL,
+    if (faiss_shim_new(ordered, n, dim, params->m, params->ef_construction, base != NULL ? base->graph->index : NULL,
                        &g->index, why) != 0) {
         code = failed("new", why, err);
         goto cleanup;
@@ -135,7 +136,12 @@ enum assay_code graph_read(struct str bytes, float *vectors, size_t n, size_t di
     return ASSAY_OK;
 }
 
+int graph_m(const struct graph *g)
+{
+    return (int)g->view.upper;
+}
+
 size_t graph_bytes(const struct graph *g)
 {
-    return g == NULL ? 0 : g->view.n * (2 * GRAPH_M * sizeof(int32_t) + 2 * sizeof(int64_t));
+    return g == NULL ? 0 : g->view.offsets[g->view.n] * sizeof(int32_t) + g->view.n * 2 * sizeof(int64_t);
 }

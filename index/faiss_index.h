@@ -14,20 +14,26 @@
 #include "base/str.h"
 #include "index/beam.h"
 
-/* M = 32 links a node (64 on the ground level) and a beam of 100 while building: recall tops out near 0.99. */
+/* The defaults: 32 links a row (64 on the ground) and a beam of 100 while building; recall tops out near 0.99. */
 enum { GRAPH_M = 32, GRAPH_EF_CONSTRUCTION = 100 };
 
+struct graph_params {
+    int m, ef_construction;
+    int threads; /* of OpenMP */
+};
+
 struct graph;
-/* Builds over n * dim floats that must stay in place until graph_free (they are borrowed, not copied), with `threads`
- * OpenMP threads. With a `base` its links are taken over and only the other rows are put in: order[i] is row i's place
- * in the order of base's rows followed by the others (NULL: the same order). Stops with ASSAY_UNAVAILABLE when *cancel
- * becomes true. */
+/* Builds over n * dim floats that must stay in place until graph_free (they are borrowed, not copied). With a `base`,
+ * which has the same m, its links are taken over and only the other rows are put in: order[i] is row i's place in the
+ * order of base's rows followed by the others (NULL: the same order). Stops with ASSAY_UNAVAILABLE when *cancel becomes
+ * true. */
 struct graph_base {
     const struct graph *graph;
     const int64_t *order;
 };
-enum assay_code graph_build(float *vectors, size_t n, size_t dim, const struct graph_base *base, int threads,
-                            const atomic_bool *cancel, struct graph **out, struct err *err) MUST_USE;
+enum assay_code graph_build(float *vectors, size_t n, size_t dim, const struct graph_base *base,
+                            const struct graph_params *params, const atomic_bool *cancel, struct graph **out,
+                            struct err *err) MUST_USE;
 void graph_free(struct graph *g); /* NULL is ignored */
 
 /* Lets searches walk by 8-bit codes of the vectors (n * code8_stride(dim) bytes, n rows), which are borrowed. */
@@ -41,6 +47,7 @@ size_t graph_search(const struct graph *g, const float *query, size_t k, size_t 
 enum assay_code graph_write(const struct graph *g, struct buf *out, struct err *err) MUST_USE;
 enum assay_code graph_read(struct str bytes, float *vectors, size_t n, size_t dim, struct graph **out,
                            struct err *err) MUST_USE;
+int graph_m(const struct graph *g);
 size_t graph_bytes(const struct graph *g); /* an estimate of the links' memory */
 
 #endif

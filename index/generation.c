@@ -100,7 +100,7 @@ static enum assay_code remake(struct build_job *job, size_t i, struct embedder *
         return ASSAY_OK;
     }
     /* From nothing: the links of the original's graph belong to the other vectors. */
-    return segment_seal(t->out[i], NULL, 0, NULL, job->threads, &job->cancel, err);
+    return segment_seal(t->out[i], NULL, 0, NULL, &job->params, &job->cancel, err);
 }
 
 static void remake_all(struct build_job *job)
@@ -128,7 +128,7 @@ static struct build_job *make_job(struct vindex_collection *c, void (*work)(stru
     struct task *t = mem_calloc(1, sizeof(*t));
     job->in = mem_calloc(c->n + 1, sizeof(*job->in));
     job->keep = mem_calloc(c->n + 1, sizeof(*job->keep));
-    job->threads = c->v->cfg.build_threads;
+    job->params = collection_graph_params(c);
     job->work = work;
     job->ctx = t;
     atomic_init(&job->cancel, false);

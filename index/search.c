@@ -179,7 +179,7 @@ enum assay_code vindex_search(struct vindex_collection *c, const struct vindex_q
                        .scratch = &slot->scratch,
                        .arena = a,
                        .dim = (size_t)c->spec.dim,
-                       .ef = c->v->cfg.ef_search};
+                       .ef = c->spec.params.ef_search};
     out->pin = slot;
     out->seq = s.view->seq;
     out->commit = s.view->commit;

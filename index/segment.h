@@ -123,9 +123,9 @@ struct seg_origin {
  * for each row of the result) becomes the caller's. */
 struct segment *segment_merge(struct segment *const *in, const uint64_t *const *keep, size_t n,
                               struct seg_origin **origins);
-/* Adds the graph to the result of a merge; not yet shared with any other thread. When the largest input with a graph is
- * whole in it, that graph is extended, otherwise (or with n 0) one is built. As graph_build. */
+/* Adds the graph to the result of a merge; not yet shared with any other thread. When the largest input with a graph of
+ * this m is whole in it, that graph is extended, otherwise (or with n 0) one is built. As graph_build. */
 enum assay_code segment_seal(struct segment *s, struct segment *const *in, size_t n, const struct seg_origin *origins,
-                             int threads, const atomic_bool *cancel, struct err *err) MUST_USE;
+                             const struct graph_params *params, const atomic_bool *cancel, struct err *err) MUST_USE;
 
 #endif

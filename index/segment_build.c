@@ -290,8 +290,8 @@ struct segment *segment_merge(struct segment *const *in, const uint64_t *const *
     return s;
 }
 
-/* The largest input with a graph whose rows are all there; n: none. */
-static uint32_t find_base(struct segment *const *in, size_t n, const struct seg_origin *origins, size_t rows)
+/* The largest input with a graph of this m whose rows are all there; n: none. */
+static uint32_t find_base(struct segment *const *in, size_t n, const struct seg_origin *origins, size_t rows, int m)
 {
     size_t *kept = mem_calloc(n + 1, sizeof(*kept));
     uint32_t best = (uint32_t)n;
@@ -299,7 +299,8 @@ static uint32_t find_base(struct segment *const *in, size_t n, const struct seg_
         kept[origins[i].input]++;
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (in[i]->graph != NULL && kept[i] == in[i]->n && (best == n || in[i]->n > in[best]->n)) {
+        if (in[i]->graph != NULL && graph_m(in[i]->graph) == m && kept[i] == in[i]->n &&
+            (best == n || in[i]->n > in[best]->n)) {
             best = i;
         }
     }
@@ -334,17 +335,17 @@ static void put_codes(struct segment *s)
 }
 
 enum assay_code segment_seal(struct segment *s, struct segment *const *in, size_t n, const struct seg_origin *origins,
-                             int threads, const atomic_bool *cancel, struct err *err)
+                             const struct graph_params *params, const atomic_bool *cancel, struct err *err)
 {
     float *vectors = (float *)(void *)s->sec[SEC_VECTORS].data;
-    uint32_t at = n > 0 ? find_base(in, n, origins, s->n) : 0;
+    uint32_t at = n > 0 ? find_base(in, n, origins, s->n, params->m) : 0;
     struct graph_base base = {NULL, NULL};
     int64_t *order = NULL;
     if (at < n) {
         order = base_order(origins, s->n, at, in[at]->n);
         base = (struct graph_base){in[at]->graph, order};
     }
-    enum assay_code code = graph_build(vectors, s->n, s->dim, at < n ? &base : NULL, threads, cancel, &s->graph, err);
+    enum assay_code code = graph_build(vectors, s->n, s->dim, at < n ? &base : NULL, params, cancel, &s->graph, err);
     free(order);
     if (code == ASSAY_OK) {
         put_codes(s);

@@ -99,6 +99,34 @@ void vindex_close(struct vindex *v)
 
 /* ---- collection ---- */
 
+static enum assay_code in_range(const char *name, int v, int min, int max, struct err *err)
+{
+    if (v != 0 && (v < min || v > max)) {
+        return err_set(err, ASSAY_INVALID, NULL, "%s must be from %d to %d", name, min, max);
+    }
+    return ASSAY_OK;
+}
+
+enum assay_code vindex_params_check(const struct vindex_params *p, struct err *err)
+{
+    TRY(in_range("m", p->m, VINDEX_M_MIN, VINDEX_M_MAX, err));
+    TRY(in_range("ef_construction", p->ef_construction, VINDEX_EF_CONSTRUCTION_MIN, VINDEX_EF_CONSTRUCTION_MAX, err));
+    TRY(in_range("ef_search", p->ef_search, VINDEX_EF_SEARCH_MIN, VINDEX_EF_SEARCH_MAX, err));
+    if (p->precision != VINDEX_F32) {
+        return err_set(err, ASSAY_INVALID, NULL, "the index has no such precision");
+    }
+    return ASSAY_OK;
+}
+
+static struct vindex_params with_defaults(const struct vindex_params *p, const struct vindex_config *cfg)
+{
+    return (struct vindex_params){.m = p->m != 0 ? p->m : GRAPH_M,
+                                  .ef_construction =
+                                      p->ef_construction != 0 ? p->ef_construction : GRAPH_EF_CONSTRUCTION,
+                                  .ef_search = p->ef_search != 0 ? p->ef_search : cfg->ef_search,
+                                  .precision = p->precision};
+}
+
 void collection_empty(struct vindex_collection *c)
 {
     bool *gone = mem_alloc((c->n + 1) * sizeof(*gone));
@@ -154,6 +182,7 @@ enum assay_code vindex_collection_open(struct vindex *v, const struct vindex_spe
     if (spec->dim < 1 || spec->dim > VINDEX_DIM_MAX) {
         return err_set(err, ASSAY_INVALID, NULL, "the dimension must be from 1 to %d", VINDEX_DIM_MAX);
     }
+    TRY(vindex_params_check(&spec->params, err));
     char name[16];
     snprintf(name, sizeof(name), "%d", (int)spec->id);
     char *dir = joined(v->dir, name);
@@ -168,6 +197,7 @@ enum assay_code vindex_collection_open(struct vindex *v, const struct vindex_spe
     struct vindex_collection *c = mem_calloc(1, sizeof(*c));
     c->v = v;
     c->spec = *spec;
+    c->spec.params = with_defaults(&spec->params, &v->cfg);
     c->dir = dir;
     c->sources = sources_new();
     c->words = words_new();

@@ -46,15 +46,39 @@ enum assay_code vindex_open(const struct vindex_config *cfg, struct vindex **out
 void vindex_close(struct vindex *v); /* joins the builder; every collection must be closed before */
 
 /* ---- collection ---- */
+/* What the beams and scans over sealed segments read: the vectors themselves, or shorter codes of them, after which the
+ * best candidates are scored again by the vectors. */
+enum vindex_precision { VINDEX_F32, VINDEX_F16, VINDEX_I8 };
+enum {
+    VINDEX_M_MIN = 4,
+    VINDEX_M_MAX = 128,
+    VINDEX_EF_CONSTRUCTION_MIN = 10,
+    VINDEX_EF_CONSTRUCTION_MAX = 2000,
+    VINDEX_EF_SEARCH_MIN = 10,
+    VINDEX_EF_SEARCH_MAX = 10000
+};
+/* How a collection's graphs are built and searched; 0: the default of the index. Segments on disk that were made with
+ * other parameters are served as they are; what is built from then on has these. */
+struct vindex_params {
+    int m;               /* HNSW: links of a row on each level, twice as many on the ground. Default 32 */
+    int ef_construction; /* beam while building. Default 100 */
+    int ef_search;       /* beam of a search. Default vindex_config's */
+    enum vindex_precision precision;
+};
+/* ASSAY_INVALID, saying what, when a parameter is neither 0 nor within its bounds. */
+enum assay_code vindex_params_check(const struct vindex_params *p, struct err *err) MUST_USE;
+
 struct vindex_spec {
     int32_t id;
     struct digest identity; /* changes when the collection is another one or its embedder differs */
     enum embedder_kind kind;
     int dim;
     const struct static_model *model; /* of EMBEDDER_STATIC, with `dim` dimensions; outlives the collection */
+    struct vindex_params params;
 };
 struct vindex_collection;
-/* Loads what the disk has. *applied is the sequence to follow the change log from (0: from the start). */
+/* Loads what the disk has. ASSAY_INVALID for a dimension or parameters out of range. *applied is the sequence to follow
+ * the change log from (0: from the start). */
 enum assay_code vindex_collection_open(struct vindex *v, const struct vindex_spec *spec, struct vindex_collection **out,
                                        int64_t *applied, struct err *err) MUST_USE;
 /* Waits for searches that still pin a view. Does not write files: see vindex_checkpoint. */

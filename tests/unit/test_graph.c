@@ -60,7 +60,8 @@ static struct graph *build(float *vectors, size_t n, const struct graph_base *ba
     struct err err = {0};
     struct graph *g = NULL;
     atomic_bool cancel = false;
-    assert_int_equal(graph_build(vectors, n, DIM, base, 1, &cancel, &g, &err), ASSAY_OK);
+    const struct graph_params params = {GRAPH_M, GRAPH_EF_CONSTRUCTION, 1};
+    assert_int_equal(graph_build(vectors, n, DIM, base, &params, &cancel, &g, &err), ASSAY_OK);
     return g;
 }
 
