@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "handlers/search_vector.h"
+#include "base/json_vector.h"
 #include "server/policy.h"
 
 enum { K_DEFAULT = 10, PRINCIPALS_MAX = 256, PRINCIPAL_BYTES_MAX = 256, NAME_MAX_BYTES = 128 };
@@ -64,7 +64,7 @@ const char *search_request_pointer(const struct search_request *r, const char *n
     return "";
 }
 
-static enum assay_code check_vector(const struct search_vector *v, struct err *err)
+static enum assay_code check_vector(const struct json_vector *v, struct err *err)
 {
     if (v->n == 0)
         return err_add_field(err, "/vector", "must not be empty");
@@ -106,14 +106,14 @@ enum assay_code search_request_read(struct arena *a, struct str body, struct sea
 {
     json_t *tree;
     struct str rest;
-    struct search_vector vector;
+    struct json_vector vector;
     defaults(out, true);
-    TRY(search_vector_cut(a, body, &rest, &vector, err));
+    TRY(json_vector_cut(a, body, VINDEX_DIM_MAX, &rest, &vector, err));
     TRY(json_parse(a, rest, &tree, err));
     TRY(json_read(a, tree, "", body_fields, out, err));
     if (out->has_vector) {
         if (!vector.v)
-            TRY(search_vector_read(a, out->vector_json, &vector, err));
+            TRY(json_vector_read(a, out->vector_json, VINDEX_DIM_MAX, &vector, err));
         TRY(check_vector(&vector, err));
         out->vector = vector.v;
         out->dim = vector.n;

@@ -27,7 +27,7 @@ struct search_request {
 
 extern const char *const search_mode_names[]; /* by enum vindex_mode, NULL-terminated */
 
-/* Reads the body. The array of `vector` never becomes a JSON tree: search_vector_cut reads it first. ASSAY_INVALID with
+/* Reads the body. The array of `vector` never becomes a JSON tree: json_vector_cut reads it first. ASSAY_INVALID with
  * the pointer of every problem otherwise. */
 enum assay_code search_request_read(struct arena *a, struct str body, struct search_request *out,
                                     struct err *err) MUST_USE;

@@ -134,7 +134,7 @@ COMMENT ON COLUMN runs.stats IS 'What it did, in numbers.';
 CREATE TABLE documents (
     collection_id  integer     NOT NULL,
     id             bigint      NOT NULL,
-    key            text        NOT NULL,
+    key            text        COLLATE "C" NOT NULL,
     source_id      integer     NOT NULL,
     version        bytea       NOT NULL,
     bytes_hash     bytea       NOT NULL,
@@ -413,10 +413,10 @@ COMMENT ON COLUMN commits.run IS 'The run it belongs to; NULL when none.';
 CREATE TABLE lineage_edges (
     from_collection integer     NOT NULL,
     from_kind       smallint    NOT NULL,
-    from_key        text        NOT NULL,
+    from_key        text        COLLATE "C" NOT NULL,
     to_collection   integer     NOT NULL,
     to_kind         smallint    NOT NULL,
-    to_key          text        NOT NULL,
+    to_key          text        COLLATE "C" NOT NULL,
     created_at      timestamptz NOT NULL,
     CONSTRAINT lineage_edges_pkey PRIMARY KEY (from_collection, from_kind, from_key, to_collection, to_kind, to_key),
     CONSTRAINT lineage_edges_from_known CHECK (from_kind BETWEEN 0 AND 8),

@@ -7,6 +7,7 @@
 #define ASSAY_SERVER_INTAKE_H
 
 #include "base/call.h"
+#include "base/json_vector.h"
 #include "base/json_write.h"
 #include "server/catalog.h"
 #include "store/documents.h"
@@ -23,7 +24,9 @@ struct intake_document { /* as read from the request body */
     int64_t modified_at_us;
     json_t *metadata; /* object or NULL */
     struct str_list acl;
-    json_t *vector; /* array of numbers; collections with client vectors only: the document is one chunk */
+    json_t *vector; /* collections with client vectors only (the document is one chunk): array of numbers or base64 of
+                     * little-endian float32, of any length and content yet */
+    struct json_vector floats; /* the same when it was read without a tree; .v NULL: it was not */
 };
 enum {
     INTAKE_ID_MAX = 1024,
@@ -36,6 +39,10 @@ enum {
 };
 /* The field table of one document; strict. */
 extern const struct json_field intake_document_fields[];
+/* Text to document: field table and intake_document_check, with an array of numbers read on the way. Borrows `text`
+ * no longer than the call. ASSAY_INVALID or ASSAY_UNPROCESSABLE with the pointer. */
+enum assay_code intake_document_parse(struct arena *a, struct str text, struct intake_document *d,
+                                      struct err *err) MUST_USE;
 /* What the field table cannot say: text or content but not both, id or uri, control characters, a media type that
  * cannot be, a moment that is yet to come. ASSAY_INVALID or ASSAY_UNPROCESSABLE with the pointer. */
 enum assay_code intake_document_check(const struct intake_document *d, struct err *err) MUST_USE;
@@ -70,7 +77,7 @@ enum assay_code intake_put(struct intake *in, const struct call *call, struct in
 /* Bulk: reads NDJSON from `read`, batches by collection, reports per line. Memory stays constant: two batches (one
  * being stored while the next is read and extracted), and at most BULK_REJECTED_MAX detailed rejections (the rest is
  * counted). */
-enum { BULK_BATCH_DOCS = 64, BULK_BATCH_BYTES = 8 << 20, BULK_REJECTED_MAX = 1000 };
+enum { BULK_BATCH_DOCS = 512, BULK_BATCH_BYTES = 4 << 20, BULK_REJECTED_MAX = 1000 };
 struct bulk_source {
     enum assay_code (*read)(void *ctx, char *to, size_t max, size_t *n, struct err *err);
     void *ctx;

@@ -241,25 +241,13 @@ static enum assay_code flush(struct bulk *b, struct err *err)
     return ASSAY_OK;
 }
 
-/* One line into the batch's arena. */
-static enum assay_code read_line(struct batch *batch, struct str line, struct intake_document *d, struct err *err)
-{
-    json_t *json = NULL;
-    *d = (struct intake_document){0};
-    TRY(json_parse(batch->call.arena, line, &json, err));
-    if (!json_is_object(json))
-        return err_set(err, ASSAY_INVALID, "invalid-json", "The line is not a JSON object.");
-    TRY(json_read(batch->call.arena, json, "", intake_document_fields, d, err));
-    return intake_document_check(d, err);
-}
-
 /* Reads the line as a document of `filling`, or says in *why what is wrong with it and leaves nothing behind. */
 static bool take_line(struct bulk *b, struct str line, struct intake_document *d, struct collection **c,
                       struct err *why)
 {
     struct batch *batch = b->filling;
     struct arena_mark mark = arena_mark(batch->call.arena);
-    enum assay_code code = read_line(batch, line, d, why);
+    enum assay_code code = intake_document_parse(batch->call.arena, line, d, why);
     *c = b->fallback;
     if (code == ASSAY_OK && d->collection.len > 0)
         code = catalog_get(b->in->server->catalog, d->collection, true, c, why);

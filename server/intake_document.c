@@ -33,10 +33,31 @@ const struct json_field intake_document_fields[] = {
     DOC(metadata, JSON_FIELD_OBJECT, .nullable = true),
     DOC(acl, JSON_FIELD_STRS, .nullable = true, .min = 1, .max = INTAKE_ACL_ENTRY_MAX, .max_items = INTAKE_ACL_MAX,
         .present_offset = offsetof(struct intake_document, has_acl)),
-    DOC(vector, JSON_FIELD_ARRAY, .nullable = true, .max_items = VINDEX_DIM_MAX,
-        .present_offset = offsetof(struct intake_document, has_vector)),
+    DOC(vector, JSON_FIELD_ANY, .nullable = true, .present_offset = offsetof(struct intake_document, has_vector)),
     JSON_FIELDS_END,
 };
+
+enum assay_code intake_document_parse(struct arena *a, struct str text, struct intake_document *d, struct err *err)
+{
+    static const char name[] = "\"vector\"";
+    struct json_vector floats = {0};
+    struct str rest = text;
+    json_t *json = NULL;
+    struct err ignored = {0}; /* what is wrong with the array is told from the tree */
+    if (memmem(text.ptr, text.len, name, sizeof name - 1) &&
+        json_vector_cut(a, text, VINDEX_DIM_MAX, &rest, &floats, &ignored) != ASSAY_OK) {
+        floats = (struct json_vector){0};
+        rest = text;
+    }
+    err_clear(&ignored);
+    *d = (struct intake_document){0};
+    TRY(json_parse(a, rest, &json, err));
+    if (!json_is_object(json))
+        return err_set(err, ASSAY_INVALID, "invalid-json", "The document is not a JSON object.");
+    TRY(json_read(a, json, "", intake_document_fields, d, err));
+    d->floats = floats;
+    return intake_document_check(d, err);
+}
 
 static enum assay_code no_control(struct err *err, const char *pointer, struct str s)
 {
@@ -174,23 +195,19 @@ static enum assay_code receive_vector(struct arena *a, const struct collection *
                                     : "This collection computes its vectors itself.");
     if (!wanted)
         return ASSAY_OK;
+    struct json_vector read = d->floats;
     size_t dim = (size_t)c->spec.dim;
-    if (json_array_size(d->vector) != dim)
-        return err_add_field(err, "/vector", "It must hold %zu numbers; it holds %zu.", dim,
-                             json_array_size(d->vector));
-    float *v = ARENA_ARRAY(a, float, dim);
+    if (!read.v)
+        TRY(json_vector_read(a, d->vector, VINDEX_DIM_MAX, &read, err));
+    if (read.n != dim)
+        return err_add_field(err, "/vector", "It must hold %zu numbers; it holds %zu.", dim, read.n);
     double norm = 0;
-    for (size_t i = 0; i < dim; i++) {
-        const json_t *x = json_array_get(d->vector, i);
-        if (!json_is_number(x))
-            return err_add_field(err, "/vector", "It may hold numbers only.");
-        v[i] = (float)json_number_value(x);
-        norm += (double)v[i] * (double)v[i];
-    }
+    for (size_t i = 0; i < dim; i++)
+        norm += (double)read.v[i] * (double)read.v[i];
     if (!isfinite(norm) || norm <= 0)
         return err_add_field(err, "/vector", "It must be finite and not all zero.");
-    digest_sha256(v, dim * sizeof *v, &r->vector_hash);
-    r->vector = v;
+    digest_sha256(read.v, dim * sizeof *read.v, &r->vector_hash);
+    r->vector = read.v;
     return ASSAY_OK;
 }
 

@@ -19,10 +19,11 @@ static const struct store_stmt changes_read = {
     "c.embedding"
     " FROM changes h"
     " LEFT JOIN sources s ON s.collection_id = h.collection_id AND s.id = h.source_id"
-    " LEFT JOIN chunks c ON h.kind = 0 AND c.collection_id = h.collection_id AND c.id = h.chunk_id"
-    " LEFT JOIN documents d ON d.collection_id = c.collection_id AND d.id = c.document_id"
-    " LEFT JOIN versions v ON v.collection_id = c.collection_id AND v.document_id = c.document_id AND v.version = "
-    "c.version"
+    " LEFT JOIN LATERAL (SELECT * FROM chunks"
+    "   WHERE h.kind = 0 AND collection_id = $1 AND id = h.chunk_id OFFSET 0) c ON true"
+    " LEFT JOIN LATERAL (SELECT key FROM documents WHERE collection_id = $1 AND id = c.document_id OFFSET 0) d ON true"
+    " LEFT JOIN LATERAL (SELECT uri, title, metadata, media_type, language, grouping FROM versions"
+    "   WHERE collection_id = $1 AND document_id = c.document_id AND version = c.version OFFSET 0) v ON true"
     " WHERE h.collection_id = $1 AND h.seq > $2 AND h.seq <= $3 ORDER BY h.seq",
     3};
 

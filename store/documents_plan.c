@@ -70,7 +70,8 @@ static const struct store_stmt plan_known = {
     "         AND q.reason NOT IN (0, 4)),"
     " EXISTS (SELECT 1 FROM quarantine q WHERE q.collection_id = $1 AND q.chunk_id = c.id AND q.state = 1"
     "         AND q.reason = 4 AND q.closed_by NOT LIKE 'system:%')"
-    " FROM chunks c WHERE c.collection_id = $1 AND c.chunk = ANY ($2::bytea[])",
+    " FROM unnest($2::bytea[]) AS k (chunk) CROSS JOIN LATERAL (SELECT chunk, id, retired_by_steward FROM chunks"
+    "   WHERE collection_id = $1 AND chunk = k.chunk OFFSET 0) c",
     2};
 static const struct store_stmt plan_wake = {
     "plan_wake",
@@ -134,11 +135,12 @@ static enum assay_code find_known(struct put *p, struct err *err)
 
 static const struct store_stmt plan_originals = {
     "plan_originals",
-    "SELECT DISTINCT ON (c.text_hash) c.text_hash, c.chunk FROM chunks c"
-    "  JOIN documents d ON d.collection_id = c.collection_id AND d.id = c.document_id"
-    "  JOIN sources s ON s.collection_id = d.collection_id AND s.id = d.source_id"
-    " WHERE c.collection_id = $1 AND c.text_hash = ANY ($2::bytea[]) AND c.state = 1 AND s.active"
-    " ORDER BY c.text_hash, c.id",
+    "SELECT DISTINCT ON (c.text_hash) c.text_hash, c.chunk FROM unnest($2::bytea[]) AS h (hash)"
+    " CROSS JOIN LATERAL (SELECT text_hash, chunk, id, document_id FROM chunks"
+    "   WHERE collection_id = $1 AND text_hash = h.hash AND state = 1 OFFSET 0) c"
+    " CROSS JOIN LATERAL (SELECT source_id FROM documents WHERE collection_id = $1 AND id = c.document_id OFFSET 0) d"
+    " JOIN sources s ON s.collection_id = $1 AND s.id = d.source_id"
+    " WHERE s.active ORDER BY c.text_hash, c.id",
     2};
 
 /* text hash -> the active chunk that has it, as an index into `originals`. */

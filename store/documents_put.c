@@ -43,9 +43,10 @@ static void reject(struct put_result *out, enum assay_code code, const char *slu
 
 static const struct store_stmt put_lookup = {
     "put_lookup",
-    "SELECT key, id, source_id, version, bytes_hash, request_hash, modified_at, modified_given, stale_recorded, acl IS "
-    "NOT NULL, acl,"
-    " deleted_at IS NOT NULL FROM documents WHERE collection_id = $1 AND key = ANY ($2::text[])",
+    "SELECT d.* FROM unnest($2::text[]) AS k (key) CROSS JOIN LATERAL"
+    " (SELECT key, id, source_id, version, bytes_hash, request_hash, modified_at, modified_given, stale_recorded,"
+    "         acl IS NOT NULL, acl, deleted_at IS NOT NULL"
+    "    FROM documents WHERE collection_id = $1 AND key = k.key OFFSET 0) d",
     2};
 
 static bool same_acl(const struct document_put *in, bool has_acl, struct str_list acl)
@@ -165,9 +166,11 @@ static void take_round(struct put *p, size_t *at)
 
 static const struct store_stmt put_states = {
     "put_states",
-    "SELECT d.key, c.state, count(*) FROM documents d"
-    " JOIN chunks c ON c.collection_id = d.collection_id AND c.version = d.version"
-    " WHERE d.collection_id = $1 AND d.key = ANY ($2::text[]) AND c.state <> 3 GROUP BY d.key, c.state",
+    "SELECT d.key, c.state, count(*) FROM (SELECT DISTINCT key FROM unnest($2::text[]) AS k (key)) k"
+    " CROSS JOIN LATERAL (SELECT key, version FROM documents WHERE collection_id = $1 AND key = k.key OFFSET 0) d"
+    " CROSS JOIN LATERAL (SELECT state FROM chunks"
+    "   WHERE collection_id = $1 AND version = d.version AND state <> 3 OFFSET 0) c"
+    " GROUP BY d.key, c.state",
     2};
 
 /* The states of every document's chunks as they are at the end of the transaction. */
@@ -204,11 +207,16 @@ static enum assay_code count_states(struct put *p, struct err *err)
     return ASSAY_OK;
 }
 
+/* For this transaction: foreign keys are checked by prepared statements of PostgreSQL's own, one for each row, which
+ * the session's custom plans would have planned anew each time. */
+static const struct store_stmt put_plans = {"put_plans", "SELECT set_config('plan_cache_mode', 'auto', true)", 0};
+
 static enum assay_code put_body(struct tx *tx, void *ctx, struct err *err)
 {
     struct put *p = ctx;
     *p->commit = (struct store_commit){0};
     p->arena = tx_arena(tx);
+    TRY(tx_exec(tx, &put_plans, NULL, NULL, err));
     TRY(writer_begin(tx, p->in->collection, &p->w, err));
     p->w.run = str_of(p->in->run);
     TRY(read_sources(p, err));
@@ -233,4 +241,4 @@ enum assay_code store_documents_put(struct store *s, const struct call *call, co
     return in->n ? store_transact(s, call, "documents.put", put_body, &p, err) : ASSAY_OK;
 }
 
-const struct store_stmt *const store_documents_put_stmts[] = {&put_sources, &put_lookup, &put_states, NULL};
+const struct store_stmt *const store_documents_put_stmts[] = {&put_sources, &put_lookup, &put_states, &put_plans, NULL};

@@ -5,10 +5,13 @@
 #include "store/stmts.h"
 #include "store/tx.h"
 
+/* Keys are looked up one by one within the statement (OFFSET 0 keeps the subquery apart): a table that grows faster
+ * than it is analysed would otherwise be scanned for them. The same in documents_put.c and documents_plan.c. */
 static const struct store_stmt documents_probe = {
     "documents_probe",
-    "SELECT key, deleted_at IS NOT NULL, version, bytes_hash, request_hash FROM documents"
-    " WHERE collection_id = $1 AND key = ANY ($2::text[])",
+    "SELECT d.* FROM unnest($2::text[]) AS k (key) CROSS JOIN LATERAL"
+    " (SELECT key, deleted_at IS NOT NULL, version, bytes_hash, request_hash FROM documents"
+    "   WHERE collection_id = $1 AND key = k.key OFFSET 0) d",
     2};
 
 enum assay_code store_documents_probe(struct store *s, const struct call *call, int32_t collection,
@@ -49,10 +52,11 @@ enum assay_code store_documents_probe(struct store *s, const struct call *call, 
 
 static const struct store_stmt embeddings_find = {
     "embeddings_find",
-    "SELECT DISTINCT ON (embed_hash) embed_hash, embedding FROM chunks"
-    " WHERE collection_id = $1 AND embed_hash = ANY ($2::bytea[]) AND embedder = $3 AND embedding IS NOT NULL"
-    "   AND octet_length(embedding) = $4::integer"
-    " ORDER BY embed_hash, id",
+    "SELECT DISTINCT ON (c.embed_hash) c.embed_hash, c.embedding FROM unnest($2::bytea[]) AS h (hash)"
+    " CROSS JOIN LATERAL (SELECT embed_hash, embedding, id FROM chunks"
+    "   WHERE collection_id = $1 AND embed_hash = h.hash AND embedder = $3 AND embedding IS NOT NULL"
+    "     AND octet_length(embedding) = $4::integer OFFSET 0) c"
+    " ORDER BY c.embed_hash, c.id",
     4};
 
 enum assay_code store_embeddings_find(struct store *s, const struct call *call, int32_t collection,

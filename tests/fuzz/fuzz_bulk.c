@@ -28,13 +28,10 @@ static enum assay_code read_piece(void *ctx, char *to, size_t max, size_t *n, st
 
 static void take(const struct call *call, struct collection *c, struct str line)
 {
-    json_t *json = NULL;
     struct err err = {0};
     struct intake_document d = {0};
     struct received r;
-    if (json_parse(call->arena, line, &json, &err) == ASSAY_OK &&
-        json_read(call->arena, json, "", intake_document_fields, &d, &err) == ASSAY_OK &&
-        intake_document_check(&d, &err) == ASSAY_OK)
+    if (intake_document_parse(call->arena, line, &d, &err) == ASSAY_OK)
         (void)!intake_receive(call, c, &d, &r, &err);
     err_clear(&err);
 }

@@ -141,13 +141,8 @@ static int teardown(void **state)
 /* As a line of a bulk is read. */
 static enum assay_code take(struct fixture *f, const char *text)
 {
-    json_t *json = NULL;
-    struct arena *a = f->call.arena;
     err_clear(&f->err);
-    f->doc = (struct intake_document){0};
-    assert_int_equal(json_parse(a, str_of(text), &json, &f->err), ASSAY_OK);
-    TRY(json_read(a, json, "", intake_document_fields, &f->doc, &f->err));
-    TRY(intake_document_check(&f->doc, &f->err));
+    TRY(intake_document_parse(f->call.arena, str_of(text), &f->doc, &f->err));
     return intake_receive(&f->call, &f->collection, &f->doc, &f->received, &f->err);
 }
 
@@ -223,13 +218,44 @@ static void test_document__client_vectors_are_required_and_checked(void **state)
     assert_refused(f, ASSAY_UNPROCESSABLE, "/vector", "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\"}");
     assert_refused(f, ASSAY_INVALID, "/vector", "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vector\":[1]}");
     assert_refused(f, ASSAY_INVALID, "/vector", "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vector\":[0,0]}");
-    assert_refused(f, ASSAY_INVALID, "/vector", "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vector\":[1,\"2\"]}");
-    assert_refused(f, ASSAY_INVALID, "/vector", "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vector\":[1e300,1]}");
+    assert_refused(f, ASSAY_INVALID, "/vector/1",
+                   "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vector\":[1,\"2\"]}");
+    assert_refused(f, ASSAY_INVALID, "/vector/0",
+                   "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vector\":[1e300,1]}");
+    assert_refused(f, ASSAY_INVALID, "/vector", "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vector\":{}}");
+    assert_refused(f, ASSAY_INVALID, "/vector", "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vector\":\"AAAA\"}");
+    assert_refused(f, ASSAY_INVALID, "/vector/1", /* a NaN */
+                   "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vector\":\"AACAPwAAwH8=\"}");
     assert_int_equal(take(f, "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vector\":[1,2.5]}"), ASSAY_OK);
     struct digest first = f->received.request_hash;
     assert_true(f->received.vector[1] == 2.5f);
     assert_int_equal(take(f, "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vector\":[1,3]}"), ASSAY_OK);
     assert_false(digest_eq(&first, &f->received.request_hash));
+}
+
+/* However a vector is written, it is the same request: a repeat in another form is recognised. */
+static void test_document__forms_of_a_vector_are_one_request(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const forms[] = {
+        "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vector\":[1,2.5]}",
+        "{\"source\":\"s\",\"vector\" : [ 1.0 , 25e-1 ] ,\"id\":\"a\",\"text\":\"t\"}",
+        "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vec\\u0074or\":[1,2.5]}", /* read as a tree */
+        "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vector\":\"AACAPwAAIEA=\"}",
+    };
+    struct digest first = {0};
+    f->collection.spec = (struct embedder_spec){.kind = EMBEDDER_CLIENT, .dim = 2};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        assert_int_equal(take(f, forms[i]), ASSAY_OK);
+        assert_true(f->received.vector[0] == 1 && f->received.vector[1] == 2.5f);
+        if (i == 0)
+            first = f->received.request_hash;
+        assert_true(digest_eq(&first, &f->received.request_hash));
+    }
+    assert_int_equal(take(f, "{\"source\":\"s\",\"id\":\"a\",\"text\":\"t\",\"vector\":[1,2.5],\"vector\":[1,2.5]}"),
+                     ASSAY_INVALID);
+    assert_int_equal(take(f, "{\"source\":\"s\",\"id\":\"a\",\"text\":\"the \\\"vector\\\":[1] of it\"}"),
+                     ASSAY_UNPROCESSABLE);
 }
 
 static void test_digest_map__gives_the_first_value(void **state)
@@ -294,6 +320,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_document__request_hash_covers_content_and_nothing_that_may_change_freely,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_document__client_vectors_are_required_and_checked, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_document__forms_of_a_vector_are_one_request, setup, teardown),
         cmocka_unit_test_setup_teardown(test_digest_map__gives_the_first_value, setup, teardown),
         cmocka_unit_test_setup_teardown(test_spool__keeps_whole_uploads_only, setup, teardown),
     };

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
+#include "base/json_vector.h"
 #include "handlers/search_request.h"
-#include "handlers/search_vector.h"
 
 /* ---- helpers ---- */
 
@@ -228,8 +228,8 @@ static void test_search_vector__leaves_malformed_text_to_the_parser(void **state
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct arena *a = arena_new(1024);
         struct str rest;
-        struct search_vector v;
-        assert_int_equal(search_vector_cut(a, str_of(texts[i]), &rest, &v, NULL), ASSAY_OK);
+        struct json_vector v;
+        assert_int_equal(json_vector_cut(a, str_of(texts[i]), VINDEX_DIM_MAX, &rest, &v, NULL), ASSAY_OK);
         assert_true(str_eqc(rest, texts[i]));
         assert_null(v.v);
         arena_free(a);

@@ -1,4 +1,4 @@
-#include "handlers/search_vector.h"
+#include "base/json_vector.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,7 +7,6 @@
 
 #include "base/digest.h"
 #include "base/json_scan.h"
-#include "index/vindex.h"
 
 enum {
     NUMBER_TEXT_MAX = 64, /* bytes of one number; more digits than that say nothing about a float32 */
@@ -96,17 +95,22 @@ static enum assay_code bad_number(struct err *err, size_t i, const char *what)
     return err_add_field(err, pointer, "%s", what);
 }
 
+static enum assay_code too_many(struct err *err, size_t max)
+{
+    return err_add_field(err, "/vector", "must have at most %zu numbers", max);
+}
+
 /* The array's numbers; *p stands after '[' and, on success, behind ']'. */
-static enum assay_code read_array(struct arena *a, const char **p, const char *end, struct search_vector *out,
+static enum assay_code read_array(struct arena *a, const char **p, const char *end, size_t max, struct json_vector *out,
                                   struct err *err)
 {
     size_t cap = 0;
-    *out = (struct search_vector){arena_alloc(a, 0), 0};
+    *out = (struct json_vector){arena_alloc(a, 0), 0};
     const char *at = json_scan_space(*p, end);
     bool more = !(at < end && *at == ']');
     while (more) {
-        if (out->n == VINDEX_DIM_MAX)
-            return err_add_field(err, "/vector", "must have at most %d numbers", VINDEX_DIM_MAX);
+        if (out->n == max)
+            return too_many(err, max);
         if (out->n == cap) {
             cap = cap ? cap * 2 : 512;
             float *grown = ARENA_ARRAY(a, float, cap);
@@ -128,17 +132,17 @@ static enum assay_code read_array(struct arena *a, const char **p, const char *e
     return ASSAY_OK;
 }
 
-enum assay_code search_vector_cut(struct arena *a, struct str body, struct str *rest, struct search_vector *out,
-                                  struct err *err)
+enum assay_code json_vector_cut(struct arena *a, struct str body, size_t max, struct str *rest, struct json_vector *out,
+                                struct err *err)
 {
     *rest = body;
-    *out = (struct search_vector){0};
+    *out = (struct json_vector){0};
     const char *end = body.len ? body.ptr + body.len : body.ptr;
     const char *open = body.len ? json_scan_array(body, "vector") : NULL;
     if (!open)
         return ASSAY_OK;
     const char *behind = open + 1;
-    TRY(read_array(a, &behind, end, out, err));
+    TRY(read_array(a, &behind, end, max, out, err));
     size_t before = (size_t)(open + 1 - body.ptr), after = (size_t)(end - behind) + 1;
     char *text = arena_alloc(a, before + after);
     memcpy(text, body.ptr, before);
@@ -147,14 +151,15 @@ enum assay_code search_vector_cut(struct arena *a, struct str body, struct str *
     return ASSAY_OK;
 }
 
-static enum assay_code read_base64(struct arena *a, struct str text, struct search_vector *out, struct err *err)
+static enum assay_code read_base64(struct arena *a, struct str text, size_t max, struct json_vector *out,
+                                   struct err *err)
 {
     struct str bytes;
     if (!base64_decode(a, text, &bytes) || bytes.len % sizeof(float) != 0)
         return err_add_field(err, "/vector", "must be base64 of little-endian 32-bit floats");
     out->n = bytes.len / sizeof(float);
-    if (out->n > VINDEX_DIM_MAX)
-        return err_add_field(err, "/vector", "must have at most %d numbers", VINDEX_DIM_MAX);
+    if (out->n > max)
+        return too_many(err, max);
     out->v = ARENA_ARRAY(a, float, out->n);
     for (size_t i = 0; i < out->n; i++) {
         uint8_t b[4];
@@ -167,16 +172,17 @@ static enum assay_code read_base64(struct arena *a, struct str text, struct sear
     return ASSAY_OK;
 }
 
-enum assay_code search_vector_read(struct arena *a, const json_t *json, struct search_vector *out, struct err *err)
+enum assay_code json_vector_read(struct arena *a, const json_t *json, size_t max, struct json_vector *out,
+                                 struct err *err)
 {
-    *out = (struct search_vector){0};
+    *out = (struct json_vector){0};
     if (json_is_string(json))
-        return read_base64(a, (struct str){json_string_value(json), json_string_length(json)}, out, err);
+        return read_base64(a, (struct str){json_string_value(json), json_string_length(json)}, max, out, err);
     if (!json_is_array(json))
         return err_add_field(err, "/vector", "must be an array of numbers or a base64 string");
     out->n = json_array_size(json);
-    if (out->n > VINDEX_DIM_MAX)
-        return err_add_field(err, "/vector", "must have at most %d numbers", VINDEX_DIM_MAX);
+    if (out->n > max)
+        return too_many(err, max);
     out->v = ARENA_ARRAY(a, float, out->n);
     for (size_t i = 0; i < out->n; i++) {
         const json_t *v = json_array_get(json, i);
