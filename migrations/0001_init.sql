@@ -424,7 +424,7 @@ CREATE TABLE lineage_edges (
 );
 CREATE INDEX lineage_edges_back ON lineage_edges (to_collection, to_kind, to_key, from_kind);
 COMMENT ON TABLE lineage_edges IS
-    'Edges of the lineage graph, but version -> chunk and chunk -> receipt, which chunks and receipt_hits say.';
+    'Edges of the lineage graph, but version -> chunk and chunk -> receipt, which chunks and receipts say.';
 COMMENT ON COLUMN lineage_edges.from_collection IS 'Collection of the origin; 0 for runs and foreign nodes.';
 COMMENT ON COLUMN lineage_edges.from_kind IS 'Kind of the origin.';
 COMMENT ON COLUMN lineage_edges.from_key IS 'Key of the origin, as in its node id.';
@@ -477,8 +477,14 @@ CREATE TABLE receipts (
     exact         boolean     NOT NULL,
     degraded      boolean     NOT NULL,
     took_us       bigint      NOT NULL,
+    chunks        bytea[]     NOT NULL,
+    scores        double precision[] NOT NULL,
     CONSTRAINT receipts_pkey PRIMARY KEY (collection_id, id)
 );
+-- Digests do not compress.
+ALTER TABLE receipts ALTER COLUMN chunks SET STORAGE EXTERNAL;
+-- Rows are many and this way of asking is rare, so what is new waits in the index' list, to be put in together.
+CREATE INDEX receipts_by_chunk ON receipts USING gin (chunks) WITH (fastupdate = on, gin_pending_list_limit = 4096);
 COMMENT ON TABLE receipts IS
     'One row for every search answered. Ids are UUID version 7, so a partition by id is one by time.';
 COMMENT ON COLUMN receipts.collection_id IS 'The collection.';
@@ -495,22 +501,8 @@ COMMENT ON COLUMN receipts.k IS 'Hits asked for.';
 COMMENT ON COLUMN receipts.exact IS 'Whether an exact search was asked for.';
 COMMENT ON COLUMN receipts.degraded IS 'Whether it was answered without PostgreSQL.';
 COMMENT ON COLUMN receipts.took_us IS 'Server time in microseconds.';
-
-CREATE TABLE receipt_hits (
-    collection_id integer  NOT NULL,
-    receipt_id    uuid     NOT NULL,
-    ordinal       smallint NOT NULL,
-    chunk         bytea    NOT NULL,
-    score         double precision NOT NULL,
-    CONSTRAINT receipt_hits_pkey PRIMARY KEY (collection_id, receipt_id, ordinal)
-);
-CREATE INDEX receipt_hits_by_chunk ON receipt_hits (collection_id, chunk, receipt_id);
-COMMENT ON TABLE receipt_hits IS 'The chunks of a receipt, in order.';
-COMMENT ON COLUMN receipt_hits.collection_id IS 'The collection.';
-COMMENT ON COLUMN receipt_hits.receipt_id IS 'The receipt.';
-COMMENT ON COLUMN receipt_hits.ordinal IS 'Rank, from 1.';
-COMMENT ON COLUMN receipt_hits.chunk IS 'The chunk returned.';
-COMMENT ON COLUMN receipt_hits.score IS 'Its score.';
+COMMENT ON COLUMN receipts.chunks IS 'The chunks returned, in order.';
+COMMENT ON COLUMN receipts.scores IS 'Their scores.';
 
 CREATE TABLE keys (
     id         uuid        NOT NULL,

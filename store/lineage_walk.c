@@ -71,9 +71,10 @@ static const struct store_stmt walk_down = {
     " UNION ALL (SELECT c.collection_id, 3::smallint, encode(c.chunk, 'hex') FROM chunks c"
     "   WHERE f.k = 2 AND c.collection_id = f.c AND c.version = " KEY_OF(
         "2") " LIMIT $5)"
-             " UNION ALL (SELECT h.collection_id, 4::smallint, h.receipt_id::text FROM receipt_hits h"
-             "   WHERE f.k = 3 AND h.collection_id = f.c AND h.chunk = " KEY_OF("3") " LIMIT $5)"
-                                                                                     ") AS e (c, k, key) LIMIT $5",
+             " UNION ALL (SELECT r.collection_id, 4::smallint, r.id::text FROM receipts r"
+             "   WHERE f.k = 3 AND r.collection_id = f.c AND r.chunks @> ARRAY[" KEY_OF(
+                 "3") "] LIMIT $5)"
+                      ") AS e (c, k, key) LIMIT $5",
     5};
 static const struct store_stmt walk_up = {
     "walk_up",
@@ -82,9 +83,9 @@ static const struct store_stmt walk_up = {
     " UNION ALL (SELECT c.collection_id, 2::smallint, encode(c.version, 'hex') FROM chunks c"
     "   WHERE f.k = 3 AND c.collection_id = f.c AND c.chunk = " KEY_OF(
         "3") " LIMIT $5)"
-             " UNION ALL (SELECT h.collection_id, 3::smallint, encode(h.chunk, 'hex') FROM receipt_hits h"
-             "   WHERE f.k = 4 AND h.collection_id = f.c AND h.receipt_id = (CASE WHEN f.k = 4 THEN f.key END)::uuid "
-             "LIMIT $5)"
+             " UNION ALL (SELECT r.collection_id, 3::smallint, encode(h.chunk, 'hex') FROM receipts r, "
+             "unnest(r.chunks) AS h (chunk)"
+             "   WHERE f.k = 4 AND r.collection_id = f.c AND r.id = (CASE WHEN f.k = 4 THEN f.key END)::uuid LIMIT $5)"
              ") AS e (c, k, key) LIMIT $5",
     5};
 

@@ -11,20 +11,30 @@ static const char *const state_names[] = {"pending", "active", "quarantined", "r
 static const struct store_stmt receipts_copy = {
     "receipts_copy",
     "COPY receipts (collection_id, id, at, query_hash, commit, policy, embedder, seq, key_id, mode, k, exact, degraded,"
-    " took_us) FROM STDIN (FORMAT binary)",
+    " took_us, chunks, scores) FROM STDIN (FORMAT binary)",
     0};
-static const struct store_stmt receipt_hits_copy = {
-    "receipt_hits_copy",
-    "COPY receipt_hits (collection_id, receipt_id, ordinal, chunk, score) FROM STDIN (FORMAT binary)", 0};
 
 struct put_work {
     const struct receipt_put *receipts;
     size_t n;
 };
 
+static void wire_hits(struct buf *b, const struct receipt_put *p)
+{
+    size_t n = p->n_hits < RECEIPT_HITS_MAX ? p->n_hits : RECEIPT_HITS_MAX;
+    size_t mark = wire_array(b, PG_BYTEA, n);
+    for (size_t i = 0; i < n; i++)
+        wire_digest(b, &p->hits[i].chunk);
+    wire_array_end(b, mark);
+    mark = wire_array(b, PG_FLOAT8, n);
+    for (size_t i = 0; i < n; i++)
+        wire_f64(b, p->hits[i].score);
+    wire_array_end(b, mark);
+}
+
 static void wire_receipt(struct buf *b, const struct receipt_put *p)
 {
-    wire_row(b, 14);
+    wire_row(b, 16);
     wire_i32(b, p->collection);
     wire_uuid(b, str_of(p->id));
     wire_time(b, p->at_us);
@@ -39,30 +49,16 @@ static void wire_receipt(struct buf *b, const struct receipt_put *p)
     wire_bool(b, p->exact);
     wire_bool(b, p->degraded);
     wire_i64(b, p->took_us);
+    wire_hits(b, p);
 }
 
 static enum assay_code put_body(struct tx *tx, void *ctx, struct err *err)
 {
     const struct put_work *w = ctx;
-    struct buf receipts = {0}, hits = {0};
-    for (size_t i = 0; i < w->n; i++) {
-        const struct receipt_put *p = &w->receipts[i];
-        wire_receipt(&receipts, p);
-        for (size_t k = 0; k < p->n_hits && k < RECEIPT_HITS_MAX; k++) {
-            wire_row(&hits, 5);
-            wire_i32(&hits, p->collection);
-            wire_uuid(&hits, str_of(p->id));
-            wire_i16(&hits, (int)k + 1);
-            wire_digest(&hits, &p->hits[k].chunk);
-            wire_f64(&hits, p->hits[k].score);
-        }
-    }
-    enum assay_code code = tx_copy(tx, &receipts_copy, &receipts, err);
-    if (code != ASSAY_OK) {
-        buf_free(&hits);
-        return code;
-    }
-    return tx_copy(tx, &receipt_hits_copy, &hits, err);
+    struct buf rows = {0};
+    for (size_t i = 0; i < w->n; i++)
+        wire_receipt(&rows, &w->receipts[i]);
+    return tx_copy(tx, &receipts_copy, &rows, err);
 }
 
 enum assay_code store_receipts_put(struct store *s, const struct call *call, const struct receipt_put *receipts,
@@ -83,12 +79,13 @@ static const struct store_stmt receipt_trace = {
     "SELECT h.chunk, c.version, c.pipeline, h.score, d.key, v.uri, v.title, s.name, s.owner, s.licence, c.run::text,"
     " v.media_type, c.span_from, c.span_to, d.modified_at, v.ingested_at, v.bytes_hash, c.state,"
     " d.acl IS NOT NULL, d.acl"
-    " FROM receipt_hits h"
-    " JOIN chunks c ON c.collection_id = h.collection_id AND c.chunk = h.chunk"
+    " FROM receipts r"
+    " CROSS JOIN LATERAL unnest(r.chunks, r.scores) WITH ORDINALITY AS h (chunk, score, ordinal)"
+    " JOIN chunks c ON c.collection_id = r.collection_id AND c.chunk = h.chunk"
     " JOIN documents d ON d.collection_id = c.collection_id AND d.id = c.document_id"
     " JOIN versions v ON v.collection_id = c.collection_id AND v.document_id = c.document_id AND v.version = c.version"
     " JOIN sources s ON s.collection_id = d.collection_id AND s.id = d.source_id"
-    " WHERE h.collection_id = $1 AND h.receipt_id = $2::uuid ORDER BY h.ordinal",
+    " WHERE r.collection_id = $1 AND r.id = $2::uuid ORDER BY h.ordinal",
     2};
 
 static void copy_text(char *out, size_t size, struct str s)
@@ -172,5 +169,4 @@ enum assay_code store_receipt_get(struct store *s, const struct call *call, stru
     return store_with(s, call, "receipt.get", get_body, &w, err);
 }
 
-const struct store_stmt *const store_receipts_stmts[] = {&receipts_copy, &receipt_hits_copy, &receipt_get,
-                                                         &receipt_trace, NULL};
+const struct store_stmt *const store_receipts_stmts[] = {&receipts_copy, &receipt_get, &receipt_trace, NULL};
