@@ -25,7 +25,9 @@ void segment_unref(struct segment *s)
     }
     graph_free(s->graph);
     bounds_free(s->bounds);
-    if (s->blob.data != NULL) {
+    if (s->map.at != NULL) {
+        diskfile_unmap(&s->map);
+    } else if (s->blob.data != NULL) {
         buf_free(&s->blob);
     } else {
         for (size_t i = 0; i < SEC_COUNT; i++) {
@@ -84,13 +86,18 @@ void segment_document(const struct segment *s, int64_t document, size_t *from, s
     *to = by_doc_lower(s, document, true);
 }
 
-size_t segment_bytes(const struct segment *s)
+size_t segment_heap_bytes(const struct segment *s)
 {
     size_t n = sizeof(*s) + graph_bytes(s->graph) + bounds_bytes(s->bounds);
-    for (size_t i = 0; i < SEC_COUNT; i++) {
+    for (size_t i = 0; i < SEC_COUNT && s->map.at == NULL; i++) {
         n += s->sec[i].len;
     }
     return n;
+}
+
+size_t segment_mapped_bytes(const struct segment *s)
+{
+    return s->map.len;
 }
 
 /* Buffers come from malloc, and sections of a file start at multiples of 64 bytes: aligned for any of these types. */

@@ -337,7 +337,7 @@ static void put_codes(struct segment *s)
 enum assay_code segment_seal(struct segment *s, struct segment *const *in, size_t n, const struct seg_origin *origins,
                              const struct graph_params *params, const atomic_bool *cancel, struct err *err)
 {
-    float *vectors = (float *)(void *)s->sec[SEC_VECTORS].data;
+    const float *vectors = s->vectors;
     uint32_t at = n > 0 ? find_base(in, n, origins, s->n, params->m) : 0;
     struct graph_base base = {NULL, NULL};
     int64_t *order = NULL;
