@@ -31,7 +31,7 @@ static void write_large(struct build_job *job)
         return;
     }
     if (segment_file_write(job->out, job->dir, &job->file, &err) == ASSAY_OK) {
-        struct segment *mapped = segment_file_reopen(job->dir, &job->file, job->out->dim, &why);
+        struct segment *mapped = segment_file_reopen(job->dir, &job->file, job->out->dim, job->cold, &why);
         if (mapped != NULL) {
             segment_unref(job->out);
             job->out = mapped;

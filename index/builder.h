@@ -20,6 +20,7 @@ struct build_job {
      * that. */
     const char *dir;
     size_t write_bytes;
+    bool cold; /* as segment_file_read has it */
     struct segment_file file;
     atomic_bool cancel, done;
     /* the result, once done */

@@ -79,6 +79,11 @@ static inline struct graph_params collection_graph_params(const struct vindex_co
     return (struct graph_params){
         .m = c->spec.params.m, .ef_construction = c->spec.params.ef_construction, .threads = c->v->cfg.build_threads};
 }
+/* Whether the vectors of sealed segments are left on disk. */
+static inline bool collection_cold(const struct vindex_collection *c)
+{
+    return c->spec.params.precision == VINDEX_I8;
+}
 /* Makes the writer's present state the view that searches see, and wakes whoever waits for it. */
 void collection_publish(struct vindex_collection *c);
 

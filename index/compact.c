@@ -183,6 +183,7 @@ static void order_job(struct vindex_collection *c, const bool *picked, bool merg
     job->merge = merge;
     job->params = collection_graph_params(c);
     job->dir = c->dir;
+    job->cold = collection_cold(c);
     job->write_bytes = c->v->cfg.write_bytes;
     job->file.number = c->next_file++;
     atomic_init(&job->cancel, false);

@@ -173,6 +173,11 @@ void graph_use_codes(struct graph *g, const uint8_t *codes, const struct code8_r
     g->view.rows = rows;
 }
 
+void graph_use_cold(struct graph *g, const struct cold *cold)
+{
+    g->view.cold = cold;
+}
+
 size_t graph_search(const struct graph *g, const float *query, size_t k, size_t ef, const uint64_t *allowed,
                     struct arena *a, int64_t *rows, float *scores)
 {

@@ -39,6 +39,9 @@ void graph_free(struct graph *g); /* NULL is ignored */
 /* Lets searches walk by 8-bit codes of the vectors (n * code8_stride(dim) bytes, n rows), which are borrowed. */
 void graph_use_codes(struct graph *g, const uint8_t *codes, const struct code8_row *rows);
 
+/* Lets searches read the vectors of the best from a file; with codes only. Borrowed. */
+void graph_use_cold(struct graph *g, const struct cold *cold);
+
 /* As beam_search: the k best rows by a beam of `ef` among `allowed` (NULL: all). */
 size_t graph_search(const struct graph *g, const float *query, size_t k, size_t ef, const uint64_t *allowed,
                     struct arena *a, int64_t *rows, float *scores);

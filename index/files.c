@@ -188,7 +188,7 @@ static enum assay_code save_segment(struct vindex_collection *c, struct held *h,
     }
     TRY(segment_file_write(h->vs.seg, c->dir, &file, err));
     c->next_file++;
-    struct segment *mapped = segment_file_reopen(c->dir, &file, (size_t)c->spec.dim, &why);
+    struct segment *mapped = segment_file_reopen(c->dir, &file, (size_t)c->spec.dim, collection_cold(c), &why);
     if (mapped == NULL) {
         log_error("index file not usable", "collection=%d file=%llu reason=\"%s\"", (int)c->spec.id,
                   (unsigned long long)file.number, why);
@@ -379,9 +379,10 @@ const char *files_parse(struct vindex_collection *c, struct str bytes, files_ope
     return why != NULL ? why : r.failed || r.left.len != 0 || c->seq < 0 ? "malformed manifest" : NULL;
 }
 
-static struct segment *open_from_dir(void *dir, const struct segment_file *file, size_t dim, const char **why)
+static struct segment *open_from_dir(void *ctx, const struct segment_file *file, size_t dim, const char **why)
 {
-    return segment_file_read(dir, file, dim, why);
+    const struct vindex_collection *c = ctx;
+    return segment_file_read(c->dir, file, dim, collection_cold(c), why);
 }
 
 static const char *load(struct vindex_collection *c)
@@ -400,7 +401,7 @@ static const char *load(struct vindex_collection *c)
         struct str bytes = {b.data, b.len - sizeof(sum)};
         struct filesum want = filesum_of(bytes);
         memcpy(&sum, b.data + bytes.len, sizeof(sum));
-        why = memcmp(&sum, &want, sizeof(sum)) == 0 ? files_parse(c, bytes, open_from_dir, c->dir)
+        why = memcmp(&sum, &want, sizeof(sum)) == 0 ? files_parse(c, bytes, open_from_dir, c)
                                                     : "damaged manifest: its checksum differs";
     }
     buf_free(&b);

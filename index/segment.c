@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/arena.h"
@@ -24,6 +25,9 @@ void segment_unref(struct segment *s)
         return;
     }
     graph_free(s->graph);
+    if (s->cold.fd >= 0) {
+        close(s->cold.fd);
+    }
     bounds_free(s->bounds);
     if (s->map.at != NULL) {
         diskfile_unmap(&s->map);
@@ -97,7 +101,7 @@ size_t segment_heap_bytes(const struct segment *s)
 
 size_t segment_mapped_bytes(const struct segment *s)
 {
-    return s->map.len;
+    return s->map.len - (s->cold.fd >= 0 ? s->sec[SEC_VECTORS].len : 0);
 }
 
 /* Buffers come from malloc, and sections of a file start at multiples of 64 bytes: aligned for any of these types. */

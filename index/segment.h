@@ -12,6 +12,7 @@
 
 #include "index/bounds.h"
 #include "index/code8.h"
+#include "index/cold.h"
 #include "index/diskfile.h"
 #include "index/faiss_index.h"
 #include "index/inverted.h"
@@ -95,6 +96,7 @@ struct segment {
     /* Of a segment from a file: what sec[] points into and does not own. Mapped and never written, or the fuzzer's. */
     struct mapping map;
     struct buf blob;
+    struct cold cold;         /* its vectors, when searches are to read them from the file; it owns the descriptor */
     struct segment_file file; /* where it is on disk; number 0: nowhere yet */
 };
 
@@ -111,7 +113,7 @@ struct str segment_string(const struct segment *s, size_t row, enum seg_string w
 bool segment_find(const struct segment *s, int64_t chunk, size_t *row) MUST_USE;
 /* The places in by_doc of a document's rows: *from .. *to. */
 void segment_document(const struct segment *s, int64_t document, size_t *from, size_t *to);
-/* Memory of its own, and what of it is mapped from its file (which the system may drop and read again). */
+/* Memory of its own, and what is mapped from its file (which the system may drop and read again) but cold vectors. */
 size_t segment_heap_bytes(const struct segment *s);
 size_t segment_mapped_bytes(const struct segment *s);
 

@@ -16,6 +16,7 @@ static struct segment *segment_new(size_t n, size_t dim)
     atomic_init(&s->refs, 1);
     s->n = n;
     s->dim = dim;
+    s->cold.fd = -1;
     return s;
 }
 

@@ -1,6 +1,7 @@
 #include "index/segment_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/log.h"
 
 enum {
     SEGMENT_VERSION = 4,
@@ -166,6 +168,7 @@ static struct segment *segment_of(const struct header *h)
     s->n = (size_t)h->n;
     s->dim = h->dim;
     s->langs = h->langs;
+    s->cold.fd = -1;
     return s;
 }
 
@@ -185,6 +188,23 @@ struct segment *segment_file_parse(struct buf *bytes, size_t dim, const char **w
     }
     buf_free(bytes);
     return s;
+}
+
+/* Searches walk by the codes and read the few vectors that they need from the file, which stays open. */
+static void leave_cold(struct segment *s, int fd)
+{
+    if (s->graph == NULL || s->codes == NULL) {
+        return;
+    }
+    s->cold = (struct cold){.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0),
+                            .at = (uint64_t)((const char *)s->vectors - s->map.at),
+                            .dim = s->dim,
+                            .mapped = s->vectors};
+    if (s->cold.fd >= 0) {
+        graph_use_cold(s->graph, &s->cold);
+    } else {
+        log_warn("vectors are kept in memory", "error=\"%s\"", strerror(errno));
+    }
 }
 
 static struct segment *map_fd(int fd, const struct segment_file *file, size_t dim, const char **why)
@@ -224,7 +244,7 @@ static bool sum_matches(int fd, const struct segment_file *file, const char **wh
     return sum.h[0] == file->sum.h[0] && sum.h[1] == file->sum.h[1];
 }
 
-static struct segment *open_file(const char *dir, const struct segment_file *file, size_t dim, bool check,
+static struct segment *open_file(const char *dir, const struct segment_file *file, size_t dim, bool cold, bool check,
                                  const char **why)
 {
     char name[SEGMENT_FILE_NAME];
@@ -240,16 +260,21 @@ static struct segment *open_file(const char *dir, const struct segment_file *fil
     if (len == file->len && (!check || sum_matches(fd, file, why))) {
         s = map_fd(fd, file, dim, why);
     }
+    if (s != NULL && cold) {
+        leave_cold(s, fd);
+    }
     close(fd);
     return s;
 }
 
-struct segment *segment_file_read(const char *dir, const struct segment_file *file, size_t dim, const char **why)
+struct segment *segment_file_read(const char *dir, const struct segment_file *file, size_t dim, bool cold,
+                                  const char **why)
 {
-    return open_file(dir, file, dim, true, why);
+    return open_file(dir, file, dim, cold, true, why);
 }
 
-struct segment *segment_file_reopen(const char *dir, const struct segment_file *file, size_t dim, const char **why)
+struct segment *segment_file_reopen(const char *dir, const struct segment_file *file, size_t dim, bool cold,
+                                    const char **why)
 {
-    return open_file(dir, file, dim, false, why);
+    return open_file(dir, file, dim, cold, false, why);
 }

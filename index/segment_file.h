@@ -15,11 +15,14 @@ void segment_file_name(uint64_t number, char out[SEGMENT_FILE_NAME]);
 enum assay_code segment_file_write(const struct segment *s, const char *dir, struct segment_file *file,
                                    struct err *err) MUST_USE;
 
-/* Maps it, its checksum checked first; NULL when missing, damaged or not what the manifest says (then *why says what, a
+/* Maps it, its checksum checked first. `cold`: where there is a graph, the vectors are not to be kept in memory;
+ * NULL when missing, damaged or not what the manifest says (then *why says what, a
  * static string). Damage that happens to the disk later is found at the next start. */
-struct segment *segment_file_read(const char *dir, const struct segment_file *file, size_t dim, const char **why);
+struct segment *segment_file_read(const char *dir, const struct segment_file *file, size_t dim, bool cold,
+                                  const char **why);
 /* The same for a file that this process has just written: what it holds is in the page cache, its checksum known. */
-struct segment *segment_file_reopen(const char *dir, const struct segment_file *file, size_t dim, const char **why);
+struct segment *segment_file_reopen(const char *dir, const struct segment_file *file, size_t dim, bool cold,
+                                    const char **why);
 
 /* The same from memory, without a checksum: for the fuzzer. `bytes` is taken over. */
 struct segment *segment_file_parse(struct buf *bytes, size_t dim, const char **why);

@@ -116,8 +116,8 @@ enum assay_code vindex_params_check(const struct vindex_params *p, struct err *e
     TRY(in_range("m", p->m, VINDEX_M_MIN, VINDEX_M_MAX, err));
     TRY(in_range("ef_construction", p->ef_construction, VINDEX_EF_CONSTRUCTION_MIN, VINDEX_EF_CONSTRUCTION_MAX, err));
     TRY(in_range("ef_search", p->ef_search, VINDEX_EF_SEARCH_MIN, VINDEX_EF_SEARCH_MAX, err));
-    if (p->precision != VINDEX_F32) {
-        return err_set(err, ASSAY_INVALID, NULL, "the index has no such precision");
+    if (p->precision != VINDEX_F32 && p->precision != VINDEX_I8) {
+        return err_set(err, ASSAY_INVALID, NULL, "the index keeps vectors as float32 or int8");
     }
     return ASSAY_OK;
 }

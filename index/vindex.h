@@ -48,8 +48,9 @@ enum assay_code vindex_open(const struct vindex_config *cfg, struct vindex **out
 void vindex_close(struct vindex *v); /* joins the builder; every collection must be closed before */
 
 /* ---- collection ---- */
-/* What the beams and scans over sealed segments read: the vectors themselves, or shorter codes of them, after which the
- * best candidates are scored again by the vectors. */
+/* What of a sealed segment's vectors is kept in memory. Searches walk by 8-bit codes and score the best candidates
+ * again by the float32 vectors in any case, so hits and scores are the same: with VINDEX_F32 the vectors are mapped,
+ * with VINDEX_I8 they stay on disk and the candidates' are read from there. VINDEX_F16 is refused. */
 enum vindex_precision { VINDEX_F32, VINDEX_F16, VINDEX_I8 };
 enum {
     VINDEX_M_MIN = 4,

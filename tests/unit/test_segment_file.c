@@ -89,7 +89,7 @@ static void test_segment_file__comes_back_mapped_and_outlives_its_name(void **st
         const char *why = NULL;
         struct segment *s = make(sealed == 1);
         struct place p = write_segment(s);
-        struct segment *back = segment_file_read(p.dir, &p.file, DIM, &why);
+        struct segment *back = segment_file_read(p.dir, &p.file, DIM, false, &why);
         assert_non_null(back);
         remove_place(&p); /* a merge does that while a search still reads */
         assert_int_equal(segment_mapped_bytes(back), p.file.len);
@@ -110,7 +110,7 @@ static void test_segment_file__a_mapped_graph_can_be_extended(void **state)
     const char *why = NULL;
     struct segment *s = make(true);
     struct place p = write_segment(s);
-    struct segment *back = segment_file_read(p.dir, &p.file, DIM, &why);
+    struct segment *back = segment_file_read(p.dir, &p.file, DIM, false, &why);
     assert_non_null(back);
     struct graph *of[2] = {NULL, NULL};
     struct segment *from[2] = {s, back};
