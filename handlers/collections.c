@@ -49,6 +49,7 @@ static void write_index(struct jsonw *w, struct collection *c)
     jsonw_kint(w, "head_rows", (int64_t)st.head_rows);
     jsonw_kint(w, "terms", (int64_t)st.terms);
     jsonw_kint(w, "memory_bytes", (int64_t)st.memory_bytes);
+    jsonw_kint(w, "mapped_bytes", (int64_t)st.mapped_bytes);
     jsonw_kint(w, "disk_bytes", (int64_t)st.disk_bytes);
     jsonw_kint(w, "seq", st.seq);
     jsonw_kint(w, "generation", (int64_t)st.generation);

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "index/bits.h"
 #include "index/code8.h"
+#include "index/cold.h"
 #include "index/kernel.h"
 
 enum {
@@ -192,8 +193,14 @@ static uint32_t descend(const struct walk *w)
     return at;
 }
 
-/* Scores the best of the beam by their vectors and puts these in order; how many they are. */
-static size_t rescore(struct walk *w, size_t k)
+static float score_by_vector(const struct walk *w, uint32_t row, float *room)
+{
+    const float *v = w->g->cold != NULL ? cold_row(w->g->cold, row, room) : vector_of(w->g, row);
+    return kernel_dot(w->query, v, w->g->dim);
+}
+
+/* Scores the best of the beam by their vectors and puts these in order; how many they are. `room`: for one vector. */
+static size_t rescore(struct walk *w, size_t k, float *room)
 {
     enum { FETCHED = 4 };
     struct beam *b = &w->beam;
@@ -202,16 +209,17 @@ static size_t rescore(struct walk *w, size_t k)
     for (size_t i = 0; i < n; i++) {
         b->at[i].row &= ~EXPANDED;
     }
-    for (size_t i = 0; i < n && i < FETCHED; i++) {
+    bool near = w->g->cold == NULL;
+    for (size_t i = 0; near && i < n && i < FETCHED; i++) {
         fetch(vector_of(w->g, b->at[i].row), w->g->dim * sizeof(float));
     }
     for (size_t i = 0; i < n; i++) {
         uint32_t row = b->at[i].row;
-        if (i + FETCHED < n) {
+        if (near && i + FETCHED < n) {
             fetch(vector_of(w->g, b->at[i + FETCHED].row), w->g->dim * sizeof(float));
         }
         /* At most i places are taken, so nothing that is still to be read is written over. */
-        (void)insert(&exact, kernel_dot(w->query, vector_of(w->g, row), w->g->dim), row);
+        (void)insert(&exact, score_by_vector(w, row, room), row);
     }
     return n;
 }
@@ -332,7 +340,7 @@ size_t beam_search(const struct beam_graph *g, const float *query, size_t k, siz
         }
         score_batch(&w);
     }
-    size_t found = g->codes != NULL ? rescore(&w, k) : w.beam.n;
+    size_t found = g->codes != NULL ? rescore(&w, k, arena_alloc(a, g->dim * sizeof(float))) : w.beam.n;
     found = found < k ? found : k;
     for (size_t i = 0; i < found; i++) {
         rows[i] = (int64_t)(w.beam.at[i].row & ~EXPANDED);

@@ -14,6 +14,7 @@
 
 struct arena;
 struct code8_row;
+struct cold;
 
 /* A graph's links and its vectors; all borrowed. */
 struct beam_graph {
@@ -26,6 +27,7 @@ struct beam_graph {
     const float *vectors;         /* n * dim, unit length */
     const uint8_t *codes;         /* n * code8_stride(dim): the walk's own scores are by these (NULL: by the vectors) */
     const struct code8_row *rows; /* n, of the codes */
+    const struct cold *cold;      /* with codes: where to read the vectors of the best instead; NULL: at `vectors` */
 };
 
 /* The at most k best rows by kernel_dot with a beam of `ef` (>= k), best first; rows and scores have room for k.

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "index/segment_file.h"
 
 enum { BUILD_NICE = 5 };
 
@@ -19,6 +20,27 @@ struct builder {
     struct build_job *first, *last;
     bool stop;
 };
+
+/* Puts the mapped file in the place of a large result. When that fails it stays in memory and the next checkpoint tries
+ * again. */
+static void write_large(struct build_job *job)
+{
+    struct err err = {0};
+    const char *why = "";
+    if (job->dir == NULL || segment_heap_bytes(job->out) < job->write_bytes) {
+        return;
+    }
+    if (segment_file_write(job->out, job->dir, &job->file, &err) == ASSAY_OK) {
+        struct segment *mapped = segment_file_reopen(job->dir, &job->file, job->out->dim, job->cold, &why);
+        if (mapped != NULL) {
+            segment_unref(job->out);
+            job->out = mapped;
+        } else {
+            log_error("index file not usable", "file=%llu reason=\"%s\"", (unsigned long long)job->file.number, why);
+        }
+    }
+    err_clear(&err);
+}
 
 static void run(struct build_job *job)
 {
@@ -37,6 +59,9 @@ static void run(struct build_job *job)
         }
         segment_unref(job->out);
         job->out = NULL;
+    }
+    if (job->out != NULL) {
+        write_large(job);
     }
     err_clear(&err);
 }

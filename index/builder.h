@@ -15,6 +15,13 @@ struct build_job {
     uint64_t **keep;     /* for each: the rows that were live when the job was ordered */
     bool merge;          /* of sealed segments; otherwise the head is sealed */
     struct graph_params params;
+    /* Where a result of write_bytes or more is written at once, so that it is served from its file and no checkpoint
+     * has to wait for it; dir is the collection's, NULL: not at all. The number does not change: files.c knows it by
+     * that. */
+    const char *dir;
+    size_t write_bytes;
+    bool cold; /* as segment_file_read has it */
+    struct segment_file file;
     atomic_bool cancel, done;
     /* the result, once done */
     enum assay_code code;

@@ -12,10 +12,11 @@
 #include "index/view.h"
 
 enum {
-    HEAD_MAX = 4096,  /* flat rows before a segment is sealed, unless configured */
-    EF_SEARCH = 128,  /* beam, unless configured */
-    FLAT_FAN = 8,     /* as many flat segments of one size class are merged at once */
-    SEALED_FAN = 4,   /* and as many sealed ones, in the background */
+    HEAD_MAX = 4096,         /* flat rows before a segment is sealed, unless configured */
+    EF_SEARCH = 128,         /* beam, unless configured */
+    WRITE_BYTES = 256 << 20, /* a segment of this size is not left to the next checkpoint, unless configured */
+    FLAT_FAN = 8,            /* as many flat segments of one size class are merged at once */
+    SEALED_FAN = 4,          /* and as many sealed ones, in the background */
     EXTEND_PART = 16, /* the largest sealed segment takes in new rows that are at least one in this many of its own */
     EXTEND_IDLE = 64, /* the same when nothing was applied for IDLE_US */
     IDLE_ROWS = 256,  /* and then as few flat rows are sealed */
@@ -57,6 +58,7 @@ struct vindex_collection {
     int64_t applied_us;    /* when changes were last applied, monotonic */
     bool merge_failed;     /* no merge of sealed segments before a build has succeeded again */
     uint64_t next_file;
+    size_t mapped;      /* bytes that moved from memory to files, ever */
     bool dirty;         /* something is not on disk yet */
     struct views views; /* shared with readers */
     atomic_int_fast64_t builds, merges, checkpoints;
@@ -77,6 +79,11 @@ static inline struct graph_params collection_graph_params(const struct vindex_co
     return (struct graph_params){
         .m = c->spec.params.m, .ef_construction = c->spec.params.ef_construction, .threads = c->v->cfg.build_threads};
 }
+/* Whether the vectors of sealed segments are left on disk. */
+static inline bool collection_cold(const struct vindex_collection *c)
+{
+    return c->spec.params.precision == VINDEX_I8;
+}
 /* Makes the writer's present state the view that searches see, and wakes whoever waits for it. */
 void collection_publish(struct vindex_collection *c);
 
@@ -88,7 +95,9 @@ void collection_cancel_job(struct vindex_collection *c);
 /* Drops every segment and source, back to sequence 0; nothing is published. */
 void collection_empty(struct vindex_collection *c);
 
-/* Disk. files_load fills an empty collection, or leaves it empty (said in the log) when anything is amiss. */
+/* Disk. files_load fills an empty collection, or leaves it empty (said in the log) when anything is amiss.
+ * files_save puts segments that it has written in the place of what was in memory: a publish is due, also when it
+ * fails. */
 void files_load(struct vindex_collection *c);
 enum assay_code files_save(struct vindex_collection *c, struct err *err) MUST_USE;
 enum assay_code files_remove_all(struct vindex_collection *c, struct err *err) MUST_USE;

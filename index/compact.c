@@ -182,6 +182,10 @@ static void order_job(struct vindex_collection *c, const bool *picked, bool merg
     job->keep = mem_calloc(c->n, sizeof(*job->keep));
     job->merge = merge;
     job->params = collection_graph_params(c);
+    job->dir = c->dir;
+    job->cold = collection_cold(c);
+    job->write_bytes = c->v->cfg.write_bytes;
+    job->file.number = c->next_file++;
     atomic_init(&job->cancel, false);
     atomic_init(&job->done, false);
     size_t base = c->n;
@@ -218,18 +222,17 @@ static bool worth_extending(const struct vindex_collection *c, size_t base, size
 
 static bool pick_flat(const struct vindex_collection *c, bool *picked)
 {
-    size_t rows = 0, base = largest_sealed(c), head_max = c->v->cfg.head_max;
+    size_t rows = 0, slots = 0, base = largest_sealed(c), head_max = c->v->cfg.head_max;
     for (size_t i = 0; i < c->n; i++) {
         picked[i] = is_flat(&c->segs[i]);
         rows += picked[i] ? live_rows(&c->segs[i]) : 0;
+        slots += picked[i] ? c->segs[i].vs.seg->n : 0;
     }
-    if (idle(c) && head_max > IDLE_ROWS) {
-        head_max = IDLE_ROWS;
-    }
+    bool due = rows >= head_max || (idle(c) && slots >= IDLE_ROWS && (rows >= IDLE_ROWS || rows < slots / 2));
     if (worth_extending(c, base, rows)) {
         picked[base] = true;
     }
-    return rows >= head_max && rows > c->failed_rows;
+    return due && rows > c->failed_rows;
 }
 
 /* Fills `picked` with the sealed segments of one size class (any: -1) but `not`; how many rows, and how many they are.

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -156,6 +157,56 @@ bool diskfile_read(int fd, uint64_t from, uint64_t to, struct buf *out)
         out->len += n > 0 ? (size_t)n : 0;
     }
     return true;
+}
+
+bool diskfile_sum(int fd, uint64_t len, struct filesum *sum)
+{
+    struct buf part = {0};
+    XXH3_state_t *state = XXH3_createState();
+    bool ok = true;
+    if (state == NULL) {
+        abort(); /* out of memory, as fatal as it is in mem_alloc */
+    }
+    XXH3_128bits_reset(state);
+    for (uint64_t at = 0; at < len && ok; at += part.len) {
+        ok = diskfile_read(fd, at, len - at < CHUNK_BYTES ? len : at + CHUNK_BYTES, &part);
+        if (ok) {
+            XXH3_128bits_update(state, part.data, part.len);
+        }
+    }
+    *sum = sum_from(XXH3_128bits_digest(state));
+    XXH3_freeState(state);
+    buf_free(&part);
+    return ok;
+}
+
+bool diskfile_map(int fd, uint64_t len, struct mapping *out)
+{
+    if (len == 0 || len > SIZE_MAX) {
+        errno = EINVAL;
+        return false;
+    }
+    void *at = mmap(NULL, (size_t)len, PROT_READ, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) {
+        return false;
+    }
+    *out = (struct mapping){at, (size_t)len};
+    return true;
+}
+
+void diskfile_unmap(struct mapping *m)
+{
+    if (m->at != NULL && munmap((void *)(uintptr_t)m->at, m->len) != 0) {
+        log_error("index file not unmapped", "error=\"%s\"", strerror(errno));
+    }
+    *m = (struct mapping){0};
+}
+
+void diskfile_forget(const struct mapping *m)
+{
+    if (madvise((void *)(uintptr_t)m->at, m->len, MADV_DONTNEED) != 0) {
+        log_debug("madvise", "error=\"%s\"", strerror(errno)); /* only memory is lost */
+    }
 }
 
 int diskfile_open(const char *dir, const char *name, uint64_t *len)

@@ -27,6 +27,20 @@ enum assay_code diskfile_sync_dir(const char *dir, struct err *err) MUST_USE;
 
 /* Reads the bytes from..to of a file into `out` (emptied first). False, with errno, when it cannot be read so far. */
 bool diskfile_read(int fd, uint64_t from, uint64_t to, struct buf *out) MUST_USE;
+/* The checksum of the first `len` bytes, read piece by piece. False, with errno, when it cannot be read so far. */
+bool diskfile_sum(int fd, uint64_t len, struct filesum *sum) MUST_USE;
+
+/* A file's bytes as memory that is read only. The file must not be changed or cut short while it is mapped (reading
+ * past its end is SIGBUS); it may be unlinked. */
+struct mapping {
+    const char *at; /* NULL: nothing is mapped */
+    size_t len;
+};
+bool diskfile_map(int fd, uint64_t len, struct mapping *out) MUST_USE;
+void diskfile_unmap(struct mapping *m);
+/* What was read of it so far need not stay in the process's memory. */
+void diskfile_forget(const struct mapping *m);
+
 /* Opens a regular file below dir; -1 with errno. *len is its size. */
 int diskfile_open(const char *dir, const char *name, uint64_t *len) MUST_USE;
 

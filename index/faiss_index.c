@@ -14,7 +14,7 @@
 enum { BUILD_SLICE = 8192 };
 
 struct graph {
-    FaissIndex *index;
+    FaissIndex *index; /* owns the arrays of `view`; NULL: they are borrowed */
     struct beam_graph view;
 };
 
@@ -25,64 +25,135 @@ static enum assay_code failed(const char *what, const char *why, struct err *err
     return err_set(err, ASSAY_INTERNAL, NULL, "the vector index failed (%s)", what);
 }
 
-static enum assay_code add_slices(FaissIndex *index, const float *vectors, size_t from, size_t n, size_t dim,
-                                  const atomic_bool *cancel, struct err *err)
+/* The rows in the places from..to, one after another. */
+static void gather(const float *vectors, const uint32_t *rows, size_t from, size_t to, size_t dim, float *out)
 {
-    for (size_t at = from; at < n; at += BUILD_SLICE) {
+    for (size_t i = from; i < to; i++) {
+        memcpy(out + (i - from) * dim, vectors + (size_t)rows[i] * dim, dim * sizeof(*out));
+    }
+}
+
+/* Puts the rows in the places from `from` on into the graph; rows[] says which they are (NULL: the same). */
+static enum assay_code add_slices(FaissIndex *index, const float *vectors, const uint32_t *rows, size_t from, size_t n,
+                                  size_t dim, const atomic_bool *cancel, struct err *err)
+{
+    enum assay_code code = ASSAY_OK;
+    float *slice = rows != NULL ? mem_alloc(BUILD_SLICE * dim * sizeof(*slice)) : NULL;
+    for (size_t at = from; at < n && code == ASSAY_OK; at += BUILD_SLICE) {
+        size_t count = n - at < BUILD_SLICE ? n - at : BUILD_SLICE;
         if (atomic_load_explicit(cancel, memory_order_relaxed)) {
-            return err_set(err, ASSAY_UNAVAILABLE, NULL, "the build was cancelled");
+            code = err_set(err, ASSAY_UNAVAILABLE, NULL, "the build was cancelled");
+            break;
         }
-        size_t rows = n - at < BUILD_SLICE ? n - at : BUILD_SLICE;
-        if (faiss_Index_add(index, (idx_t)rows, vectors + at * dim) != 0) {
-            return failed("add", faiss_get_last_error(), err);
+        if (rows != NULL) {
+            gather(vectors, rows, at, at + count, dim, slice);
+        }
+        if (faiss_Index_add(index, (idx_t)count, rows != NULL ? slice : vectors + at * dim) != 0) {
+            code = failed("add", faiss_get_last_error(), err);
         }
     }
-    return ASSAY_OK;
+    free(slice);
+    return code;
 }
 
-/* The vectors in the order in which the graph gets to know them. */
-static float *in_order(const float *vectors, size_t n, size_t dim, const int64_t *order)
+/* The row in each place; NULL when every row is in its own. */
+static uint32_t *rows_in_places(const int64_t *order, size_t n)
 {
-    float *out = mem_alloc((n * dim + 1) * sizeof(*out));
-    for (size_t i = 0; i < n; i++) {
-        memcpy(out + (size_t)order[i] * dim, vectors + i * dim, dim * sizeof(*out));
+    uint32_t *rows = order != NULL ? mem_alloc(n * sizeof(*rows)) : NULL;
+    for (size_t i = 0; i < n && rows != NULL; i++) {
+        rows[order[i]] = (uint32_t)i;
     }
-    return out;
+    return rows;
 }
 
-enum assay_code graph_build(float *vectors, size_t n, size_t dim, const struct graph_base *base,
+enum assay_code graph_build(const float *vectors, size_t n, size_t dim, const struct graph_base *base,
                             const struct graph_params *params, const atomic_bool *cancel, struct graph **out,
                             struct err *err)
 {
     char why[FAISS_SHIM_WHY] = "";
     struct graph *g = mem_calloc(1, sizeof(*g));
     const int64_t *order = base != NULL ? base->order : NULL;
-    float *ordered = order != NULL ? in_order(vectors, n, dim, order) : vectors;
+    const struct beam_graph *from = base != NULL ? &base->graph->view : NULL;
+    uint32_t *rows = rows_in_places(order, n);
     /* The number of OpenMP threads belongs to the calling thread: setting it here leaves searches alone. */
     omp_set_num_threads(params->threads);
     enum assay_code code = ASSAY_OK;
-    if (faiss_shim_new(ordered, n, dim, params->m, params->ef_construction, base != NULL ? base->graph->index : NULL,
-                       &g->index, why) != 0) {
+    if (faiss_shim_new(vectors, n, dim, params->m, params->ef_construction, from, order, &g->index, why) != 0) {
         code = failed("new", why, err);
-        goto cleanup;
+    } else {
+        code = add_slices(g->index, vectors, rows, from != NULL ? from->n : 0, n, dim, cancel, err);
     }
-    code = add_slices(g->index, ordered, base != NULL ? base->graph->view.n : 0, n, dim, cancel, err);
-    if (code == ASSAY_OK && order != NULL && faiss_shim_reorder(g->index, order, vectors, why) != 0) {
+    if (code == ASSAY_OK && order != NULL && faiss_shim_reorder(g->index, order, why) != 0) {
         code = failed("reorder", why, err);
     }
     if (code == ASSAY_OK && faiss_shim_view(g->index, &g->view, why) != 0) {
         code = failed("view", why, err);
     }
-cleanup:
-    if (ordered != vectors) {
-        free(ordered);
-    }
+    free(rows);
     if (code != ASSAY_OK) {
         graph_free(g);
         return code;
     }
+    g->view.vectors = vectors;
     *out = g;
     return ASSAY_OK;
+}
+
+/* ---- a graph from a file ---- */
+
+static size_t levels_above(const struct beam_graph *v, size_t row)
+{
+    return (v->offsets[row + 1] - v->offsets[row] - v->ground) / v->upper;
+}
+
+/* Every row has room for its lists and nothing else. */
+static bool rows_valid(const struct beam_graph *v, size_t n_links)
+{
+    if (v->offsets[0] != 0 || v->offsets[v->n] != n_links) {
+        return false;
+    }
+    for (size_t i = 0; i < v->n; i++) {
+        size_t from = v->offsets[i], to = v->offsets[i + 1];
+        if (to > n_links || to < from || to - from < v->ground || (to - from - v->ground) % v->upper != 0 ||
+            levels_above(v, i) > (size_t)v->max_level) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Every link leads to a row, and above the ground to one that has that level. */
+static bool links_valid(const struct beam_graph *v)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        const int32_t *links = v->links + v->offsets[i];
+        bool bad = false;
+        for (size_t k = 0; k < v->offsets[i + 1] - v->offsets[i]; k++) {
+            bad |= links[k] < -1 || links[k] >= (int64_t)v->n;
+        }
+        for (size_t level = 1; level <= levels_above(v, i) && !bad; level++) {
+            const int32_t *list = links + v->ground + (level - 1) * v->upper;
+            for (size_t k = 0; k < v->upper && list[k] >= 0; k++) {
+                bad |= levels_above(v, (size_t)list[k]) < level;
+            }
+        }
+        if (bad) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct graph *graph_borrow(const struct beam_graph *v, size_t n_links)
+{
+    if (v->n == 0 || v->n > INT32_MAX || v->upper == 0 || v->upper > n_links || v->ground != 2 * v->upper ||
+        v->max_level < 0 || v->entry < 0 || (size_t)v->entry >= v->n || !rows_valid(v, n_links) ||
+        levels_above(v, (size_t)v->entry) != (size_t)v->max_level || !links_valid(v)) {
+        return NULL;
+    }
+    struct graph *g = mem_calloc(1, sizeof(*g));
+    g->view = *v;
+    return g;
 }
 
 void graph_free(struct graph *g)
@@ -102,38 +173,20 @@ void graph_use_codes(struct graph *g, const uint8_t *codes, const struct code8_r
     g->view.rows = rows;
 }
 
+void graph_use_cold(struct graph *g, const struct cold *cold)
+{
+    g->view.cold = cold;
+}
+
 size_t graph_search(const struct graph *g, const float *query, size_t k, size_t ef, const uint64_t *allowed,
                     struct arena *a, int64_t *rows, float *scores)
 {
     return beam_search(&g->view, query, k, ef, allowed, a, rows, scores);
 }
 
-static void put_bytes(void *ctx, const void *p, size_t n)
+const struct beam_graph *graph_view(const struct graph *g)
 {
-    buf_put(ctx, p, n);
-}
-
-enum assay_code graph_write(const struct graph *g, struct buf *out, struct err *err)
-{
-    char why[FAISS_SHIM_WHY] = "";
-    return faiss_shim_write(g->index, put_bytes, out, why) != 0 ? failed("write", why, err) : ASSAY_OK;
-}
-
-enum assay_code graph_read(struct str bytes, float *vectors, size_t n, size_t dim, struct graph **out, struct err *err)
-{
-    char why[FAISS_SHIM_WHY] = "";
-    FaissIndex *index = NULL;
-    if (faiss_shim_read(bytes.ptr, bytes.len, vectors, n, dim, &index, why) != 0) {
-        return failed("read", why, err);
-    }
-    struct graph *g = mem_calloc(1, sizeof(*g));
-    g->index = index;
-    if (faiss_shim_view(index, &g->view, why) != 0) {
-        graph_free(g);
-        return failed("view", why, err);
-    }
-    *out = g;
-    return ASSAY_OK;
+    return &g->view;
 }
 
 int graph_m(const struct graph *g)
@@ -143,5 +196,6 @@ int graph_m(const struct graph *g)
 
 size_t graph_bytes(const struct graph *g)
 {
-    return g == NULL ? 0 : g->view.offsets[g->view.n] * sizeof(int32_t) + g->view.n * 2 * sizeof(int64_t);
+    const struct beam_graph *v = g != NULL ? &g->view : NULL;
+    return v == NULL || g->index == NULL ? 0 : v->offsets[v->n] * sizeof(*v->links) + v->n * 2 * sizeof(*v->offsets);
 }

@@ -31,7 +31,7 @@ struct graph_base {
     const struct graph *graph;
     const int64_t *order;
 };
-enum assay_code graph_build(float *vectors, size_t n, size_t dim, const struct graph_base *base,
+enum assay_code graph_build(const float *vectors, size_t n, size_t dim, const struct graph_base *base,
                             const struct graph_params *params, const atomic_bool *cancel, struct graph **out,
                             struct err *err) MUST_USE;
 void graph_free(struct graph *g); /* NULL is ignored */
@@ -39,15 +39,19 @@ void graph_free(struct graph *g); /* NULL is ignored */
 /* Lets searches walk by 8-bit codes of the vectors (n * code8_stride(dim) bytes, n rows), which are borrowed. */
 void graph_use_codes(struct graph *g, const uint8_t *codes, const struct code8_row *rows);
 
+/* Lets searches read the vectors of the best from a file; with codes only. Borrowed. */
+void graph_use_cold(struct graph *g, const struct cold *cold);
+
 /* As beam_search: the k best rows by a beam of `ef` among `allowed` (NULL: all). */
 size_t graph_search(const struct graph *g, const float *query, size_t k, size_t ef, const uint64_t *allowed,
                     struct arena *a, int64_t *rows, float *scores);
 
-/* The graph's links, without vectors, to and from bytes (FAISS' own format). */
-enum assay_code graph_write(const struct graph *g, struct buf *out, struct err *err) MUST_USE;
-enum assay_code graph_read(struct str bytes, float *vectors, size_t n, size_t dim, struct graph **out,
-                           struct err *err) MUST_USE;
+/* Its arrays, for files; valid while it lives. */
+const struct beam_graph *graph_view(const struct graph *g);
+/* A graph over arrays that stay in place until graph_free, with n_links links; NULL when a search might leave them. */
+struct graph *graph_borrow(const struct beam_graph *view, size_t n_links);
+
 int graph_m(const struct graph *g);
-size_t graph_bytes(const struct graph *g); /* an estimate of the links' memory */
+size_t graph_bytes(const struct graph *g); /* an estimate of what it owns; NULL and a borrowing one: 0 */
 
 #endif

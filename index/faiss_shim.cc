@@ -3,11 +3,10 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <vector>
 
-#include <faiss/IndexFlat.h>
 #include <faiss/IndexHNSW.h>
-#include <faiss/impl/io.h>
-#include <faiss/index_io.h>
+#include <faiss/impl/DistanceComputer.h>
 #include <faiss/utils/distances.h>
 
 #include "index/kernel.h"
@@ -87,88 +86,124 @@ const faiss::IndexHNSW *graph_of(const FaissIndex *index)
     return graph;
 }
 
-faiss::MaybeOwnedVector<uint8_t> view_of(float *x, size_t n, size_t d)
-{
-    return faiss::MaybeOwnedVector<uint8_t>::create_view(x, n * d * sizeof(float), nullptr);
-}
-
-/* Vectors that lie at x already: what is added is only counted. */
-struct Borrowed : faiss::IndexFlat {
-    size_t room;
-    Borrowed(float *x, size_t n, size_t dim) : faiss::IndexFlat((faiss::idx_t)dim, faiss::METRIC_INNER_PRODUCT), room(n)
+/* Distances to vectors where they lie; `rows` (may be null) says which row each place of the graph is. */
+struct Distances : faiss::DistanceComputer {
+    const float *x, *query = nullptr;
+    const uint32_t *rows;
+    size_t dim;
+    Distances(const float *vectors, const uint32_t *row_of, size_t d) : x(vectors), rows(row_of), dim(d)
     {
-        codes = view_of(x, n, dim);
+    }
+    const float *at(faiss::idx_t i) const
+    {
+        return x + (rows != nullptr ? rows[i] : (size_t)i) * dim;
+    }
+    void set_query(const float *q) override
+    {
+        query = q;
+    }
+    float operator()(faiss::idx_t i) override
+    {
+        return kernel_dot(query, at(i), dim);
+    }
+    void distances_batch_4(faiss::idx_t a, faiss::idx_t b, faiss::idx_t c, faiss::idx_t d, float &dis0, float &dis1,
+                           float &dis2, float &dis3) override
+    {
+        faiss::fvec_inner_product_batch_4(query, at(a), at(b), at(c), at(d), dim, dis0, dis1, dis2, dis3);
+    }
+    float symmetric_dis(faiss::idx_t i, faiss::idx_t j) override
+    {
+        return kernel_dot(at(i), at(j), dim);
+    }
+};
+
+/* Vectors that lie at x already, row_of[i] (when there is one) in the i-th place: what is added is only counted. */
+struct Borrowed : faiss::Index {
+    const float *x;
+    size_t room;
+    std::vector<uint32_t> row_of;
+    Borrowed(const float *vectors, size_t n, size_t dim, const int64_t *order)
+        : faiss::Index((faiss::idx_t)dim, faiss::METRIC_INNER_PRODUCT), x(vectors), room(n)
+    {
+        if (order != nullptr) {
+            row_of.resize(n);
+            for (size_t i = 0; i < n; i++) {
+                row_of.at((size_t)order[i]) = (uint32_t)i;
+            }
+        }
     }
     void add(faiss::idx_t n, const float *) override
     {
         FAISS_THROW_IF_NOT_MSG((size_t)(ntotal + n) <= room, "more rows than there is room for");
         ntotal += n;
     }
-};
-
-struct Writer : faiss::IOWriter {
-    void (*put)(void *, const void *, size_t);
-    void *ctx;
-    size_t operator()(const void *ptr, size_t size, size_t nitems) override
+    void reset() override
     {
-        put(ctx, ptr, size * nitems);
-        return nitems;
+        FAISS_THROW_MSG("borrowed vectors stay");
+    }
+    void search(faiss::idx_t, const float *, faiss::idx_t, float *, faiss::idx_t *,
+                const faiss::SearchParameters *) const override
+    {
+        FAISS_THROW_MSG("only graphs are searched");
+    }
+    faiss::DistanceComputer *get_distance_computer() const override
+    {
+        return new Distances(x, row_of.empty() ? nullptr : row_of.data(), (size_t)d);
     }
 };
 
-struct Reader : faiss::IOReader {
-    const char *at;
-    size_t left;
-    size_t operator()(void *ptr, size_t size, size_t nitems) override
-    {
-        size_t items = size == 0 ? 0 : std::min(nitems, left / size);
-        std::memcpy(ptr, at, items * size);
-        at += items * size;
-        left -= items * size;
-        return items;
+/* The links of another graph, whose rows are the first; its levels follow from the room that each row has. */
+void take_links(faiss::HNSW &to, const beam_graph &from)
+{
+    for (size_t i = 0; i < from.n; i++) {
+        to.levels.push_back(1 + (int)((from.offsets[i + 1] - from.offsets[i] - from.ground) / from.upper));
+        to.offsets.push_back(from.offsets[i + 1]);
     }
-};
+    to.neighbors.resize(from.offsets[from.n]);
+    std::memcpy(to.neighbors.data(), from.links, from.offsets[from.n] * sizeof(*from.links));
+    to.entry_point = from.entry;
+    to.max_level = from.max_level;
+    /* New rows draw other levels than the first ones did. */
+    to.rng = faiss::RandomGenerator((int64_t)from.n);
+}
 
 } // namespace
 
-int faiss_shim_new(float *x, size_t n, size_t d, int m, int ef_construction, const FaissIndex *base, FaissIndex **out,
-                   char why[FAISS_SHIM_WHY])
+int faiss_shim_new(const float *x, size_t n, size_t d, int m, int ef_construction, const struct beam_graph *base,
+                   const int64_t *order, FaissIndex **out, char why[FAISS_SHIM_WHY])
 {
     return guarded(why, [&] {
-        auto graph = std::make_unique<faiss::IndexHNSWFlat>((int)d, m, faiss::METRIC_INNER_PRODUCT);
-        auto storage = std::make_unique<Borrowed>(x, n, d);
+        auto storage = std::make_unique<Borrowed>(x, n, d, order);
+        auto graph = std::make_unique<faiss::IndexHNSW>(storage.get(), m);
+        faiss::HNSW &links = graph->hnsw;
+        /* One upper level in m rows: room for a little more than is likely, so that nothing is copied as it grows. */
+        links.neighbors.owned_data.reserve(n * (2 * (size_t)m + 2));
+        links.levels.reserve(n);
+        links.offsets.reserve(n + 1);
         if (base != nullptr) {
-            const faiss::IndexHNSW *from = graph_of(base);
-            FAISS_THROW_IF_NOT_MSG(from->d == graph->d && (size_t)from->ntotal <= n, "the base does not fit");
-            graph->hnsw = from->hnsw;
-            graph->ntotal = storage->ntotal = from->ntotal;
+            FAISS_THROW_IF_NOT_MSG(base->dim == d && base->n <= n && base->upper == (size_t)m, "the base does not fit");
+            take_links(links, *base);
+            graph->ntotal = storage->ntotal = (faiss::idx_t)base->n;
         }
-        graph->hnsw.efConstruction = ef_construction;
-        delete graph->storage;
-        graph->storage = storage.release();
+        links.efConstruction = ef_construction;
+        storage.release();
+        graph->own_fields = true;
         *out = reinterpret_cast<FaissIndex *>(static_cast<faiss::Index *>(graph.release()));
     });
 }
 
-int faiss_shim_reorder(FaissIndex *hnsw, const int64_t *order, float *x, char why[FAISS_SHIM_WHY])
+int faiss_shim_reorder(FaissIndex *hnsw, const int64_t *order, char why[FAISS_SHIM_WHY])
 {
-    return guarded(why, [&] {
-        faiss::IndexHNSW *graph = graph_of(hnsw);
-        auto *flat = dynamic_cast<faiss::IndexFlat *>(graph->storage);
-        FAISS_THROW_IF_NOT_MSG(flat != nullptr, "unexpected storage");
-        graph->hnsw.permute_entries(order);
-        flat->codes = view_of(x, (size_t)graph->ntotal, (size_t)graph->d);
-    });
+    return guarded(why, [&] { graph_of(hnsw)->hnsw.permute_entries(order); });
 }
 
 int faiss_shim_view(const FaissIndex *hnsw, struct beam_graph *out, char why[FAISS_SHIM_WHY])
 {
     return guarded(why, [&] {
         const faiss::IndexHNSW *graph = graph_of(hnsw);
-        const auto *flat = dynamic_cast<const faiss::IndexFlat *>(graph->storage);
         const faiss::HNSW &links = graph->hnsw;
         size_t n = (size_t)graph->ntotal;
-        FAISS_THROW_IF_NOT_MSG(flat != nullptr && links.offsets.size() == n + 1 && links.levels.size() == n &&
+        FAISS_THROW_IF_NOT_MSG(links.offsets.size() == n + 1 && links.levels.size() == n &&
                                    links.offsets[n] == links.neighbors.size(),
                                "unexpected graph");
         out->links = links.neighbors.data();
@@ -179,38 +214,5 @@ int faiss_shim_view(const FaissIndex *hnsw, struct beam_graph *out, char why[FAI
         out->max_level = links.max_level;
         out->n = n;
         out->dim = (size_t)graph->d;
-        out->vectors = flat->get_xb();
-    });
-}
-
-int faiss_shim_write(const FaissIndex *hnsw, void (*put)(void *ctx, const void *p, size_t n), void *ctx,
-                     char why[FAISS_SHIM_WHY])
-{
-    return guarded(why, [&] {
-        Writer writer;
-        writer.put = put;
-        writer.ctx = ctx;
-        faiss::write_index(graph_of(hnsw), &writer, faiss::IO_FLAG_SKIP_STORAGE);
-    });
-}
-
-int faiss_shim_read(const void *bytes, size_t len, float *x, size_t n, size_t d, FaissIndex **out,
-                    char why[FAISS_SHIM_WHY])
-{
-    return guarded(why, [&] {
-        Reader reader;
-        reader.at = static_cast<const char *>(bytes);
-        reader.left = len;
-        std::unique_ptr<faiss::Index> index(faiss::read_index(&reader));
-        auto *graph = dynamic_cast<faiss::IndexHNSW *>(index.get());
-        FAISS_THROW_IF_NOT_MSG(graph != nullptr && (size_t)graph->d == d && (size_t)graph->ntotal == n &&
-                                   graph->storage == nullptr && graph->hnsw.levels.size() == n,
-                               "the graph does not fit the segment");
-        auto flat = std::make_unique<faiss::IndexFlat>((faiss::idx_t)d, faiss::METRIC_INNER_PRODUCT);
-        flat->codes = view_of(x, n, d);
-        flat->ntotal = (faiss::idx_t)n;
-        graph->storage = flat.release();
-        graph->own_fields = true;
-        *out = reinterpret_cast<FaissIndex *>(index.release());
     });
 }

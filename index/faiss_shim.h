@@ -1,6 +1,6 @@
 /*
  * What FAISS 1.11's C API lacks, with C linkage: an HNSW graph without a second copy of its vectors, one that begins
- * with another's links, its arrays, and graphs to and from memory. Private to faiss_index.c. Each returns 0, or -1 with
+ * with another's links, and its arrays. Private to faiss_index.c. Each returns 0, or -1 with
  * the reason in `why`; no exception leaves it.
  */
 #ifndef ASSAY_INDEX_FAISS_SHIM_H
@@ -19,22 +19,15 @@ extern "C" {
 
 enum { FAISS_SHIM_WHY = 256 };
 
-/* Makes an HNSW index by inner product over the vectors at `x` (n * d floats, borrowed: they must outlive it). It
- * begins with the links of `base` (NULL: none), whose rows are the first of x; faiss_Index_add makes the next rows part
- * of it. */
-int faiss_shim_new(float *x, size_t n, size_t d, int m, int ef_construction, const FaissIndex *base, FaissIndex **out,
-                   char why[FAISS_SHIM_WHY]);
-/* Puts the rows into another order: row i becomes what order[i] was, and the vectors are now those at `x` (borrowed).
- */
-int faiss_shim_reorder(FaissIndex *hnsw, const int64_t *order, float *x, char why[FAISS_SHIM_WHY]);
-/* The graph's arrays, valid while it lives and does not change. */
+/* Makes an HNSW index by inner product over the n * d floats at `x` (borrowed: they must outlive it). Row i takes the
+ * place order[i] while the graph is built (NULL: its own). It begins with the links of `base` (NULL: none), whose rows
+ * have the first places; faiss_Index_add, given vectors in the order of places, makes the next ones part of it. */
+int faiss_shim_new(const float *x, size_t n, size_t d, int m, int ef_construction, const struct beam_graph *base,
+                   const int64_t *order, FaissIndex **out, char why[FAISS_SHIM_WHY]);
+/* From places to rows: row i becomes what was in the place order[i]. Nothing can be added afterwards. */
+int faiss_shim_reorder(FaissIndex *hnsw, const int64_t *order, char why[FAISS_SHIM_WHY]);
+/* The graph's arrays, valid while it lives and does not change; `vectors` is left alone. */
 int faiss_shim_view(const FaissIndex *hnsw, struct beam_graph *out, char why[FAISS_SHIM_WHY]);
-/* Hands the graph's bytes, without the vectors, to `put` piece by piece. */
-int faiss_shim_write(const FaissIndex *hnsw, void (*put)(void *ctx, const void *p, size_t n), void *ctx,
-                     char why[FAISS_SHIM_WHY]);
-/* Makes a graph from such bytes over the vectors at `x` (borrowed). */
-int faiss_shim_read(const void *bytes, size_t len, float *x, size_t n, size_t d, FaissIndex **out,
-                    char why[FAISS_SHIM_WHY]);
 
 #ifdef __cplusplus
 }

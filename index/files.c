@@ -42,9 +42,9 @@ static void put_segment(struct buf *b, const struct view_seg *vs)
 {
     const struct segment *s = vs->seg;
     uint64_t n = s->n;
-    buf_put(b, &s->file, sizeof(s->file));
-    buf_put(b, &s->file_len, sizeof(s->file_len));
-    buf_put(b, s->file_hash, sizeof(s->file_hash));
+    buf_put(b, &s->file.number, sizeof(s->file.number));
+    buf_put(b, &s->file.len, sizeof(s->file.len));
+    buf_put(b, &s->file.sum, sizeof(s->file.sum));
     buf_put(b, &n, sizeof(n));
     buf_put(b, vs->vis.rows->state, s->n);
     buf_put(b, vs->vis.age->modified, s->n * sizeof(int64_t));
@@ -122,9 +122,14 @@ static bool is_ours(const struct vindex_collection *c, const char *name)
     char ours[SEGMENT_FILE_NAME];
     bool found =
         strcmp(name, manifest_name) == 0 || name[0] == '.' || is_lsa(c->gen.lsa, name) || is_lsa(c->gen.previous, name);
+    if (c->job != NULL && !found) { /* the builder may be writing it */
+        segment_file_name(c->job->file.number, ours);
+        size_t len = strlen(ours);
+        found = strncmp(name, ours, len) == 0 && (name[len] == '\0' || name[len] == '.');
+    }
     for (size_t i = 0; i < c->n && !found; i++) {
-        segment_file_name(c->segs[i].vs.seg->file, ours);
-        found = c->segs[i].vs.seg->file != 0 && strcmp(name, ours) == 0;
+        segment_file_name(c->segs[i].vs.seg->file.number, ours);
+        found = c->segs[i].vs.seg->file.number != 0 && strcmp(name, ours) == 0;
     }
     return found;
 }
@@ -150,7 +155,7 @@ static void count_disk(struct vindex_collection *c)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < c->n; i++) {
-        bytes += (size_t)c->segs[i].vs.seg->file_len;
+        bytes += (size_t)c->segs[i].vs.seg->file.len;
     }
     atomic_store(&c->disk_bytes, bytes);
 }
@@ -173,14 +178,32 @@ static enum assay_code save_lsa(const struct vindex_collection *c, const struct 
     return fd >= 0 && len == lsa_bytes(l) ? ASSAY_OK : lsa_file_write(l, c->dir, err);
 }
 
+/* Writes a segment that is nowhere yet, and serves it from its file from then on. */
+static enum assay_code save_segment(struct vindex_collection *c, struct held *h, struct err *err)
+{
+    struct segment_file file = {.number = c->next_file};
+    const char *why = "";
+    if (h->vs.seg->file.number != 0) {
+        return ASSAY_OK;
+    }
+    TRY(segment_file_write(h->vs.seg, c->dir, &file, err));
+    c->next_file++;
+    struct segment *mapped = segment_file_reopen(c->dir, &file, (size_t)c->spec.dim, collection_cold(c), &why);
+    if (mapped == NULL) {
+        log_error("index file not usable", "collection=%d file=%llu reason=\"%s\"", (int)c->spec.id,
+                  (unsigned long long)file.number, why);
+        return err_set(err, ASSAY_UNAVAILABLE, NULL, "the index cannot be saved to disk");
+    }
+    segment_unref(h->vs.seg);
+    h->vs.seg = mapped;
+    c->mapped += mapped->map.len;
+    return ASSAY_OK;
+}
+
 enum assay_code files_save(struct vindex_collection *c, struct err *err)
 {
     for (size_t i = 0; i < c->n; i++) {
-        struct segment *s = c->segs[i].vs.seg;
-        if (s->file == 0) {
-            TRY(segment_file_write(s, c->dir, c->next_file, err));
-            c->next_file++;
-        }
+        TRY(save_segment(c, &c->segs[i], err));
     }
     TRY(save_lsa(c, c->gen.lsa, err));
     TRY(save_lsa(c, c->gen.previous, err));
@@ -356,9 +379,10 @@ const char *files_parse(struct vindex_collection *c, struct str bytes, files_ope
     return why != NULL ? why : r.failed || r.left.len != 0 || c->seq < 0 ? "malformed manifest" : NULL;
 }
 
-static struct segment *open_from_dir(void *dir, const struct segment_file *file, size_t dim, const char **why)
+static struct segment *open_from_dir(void *ctx, const struct segment_file *file, size_t dim, const char **why)
 {
-    return segment_file_read(dir, file, dim, why);
+    const struct vindex_collection *c = ctx;
+    return segment_file_read(c->dir, file, dim, collection_cold(c), why);
 }
 
 static const char *load(struct vindex_collection *c)
@@ -377,7 +401,7 @@ static const char *load(struct vindex_collection *c)
         struct str bytes = {b.data, b.len - sizeof(sum)};
         struct filesum want = filesum_of(bytes);
         memcpy(&sum, b.data + bytes.len, sizeof(sum));
-        why = memcmp(&sum, &want, sizeof(sum)) == 0 ? files_parse(c, bytes, open_from_dir, c->dir)
+        why = memcmp(&sum, &want, sizeof(sum)) == 0 ? files_parse(c, bytes, open_from_dir, c)
                                                     : "damaged manifest: its checksum differs";
     }
     buf_free(&b);

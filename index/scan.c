@@ -23,6 +23,7 @@ struct scan {
     uint32_t seg_no;
     const float *query;
     struct code8_query code; /* of the query, where the segment has codes */
+    float *room;             /* for one vector, where they are cold */
 };
 
 static const float *vector_of(const struct scan *sc, uint32_t row)
@@ -55,7 +56,9 @@ static void keep(struct scan *sc, uint32_t row, float score)
 
 static void keep_exact(struct scan *sc, uint32_t row)
 {
-    keep(sc, row, kernel_dot(sc->query, vector_of(sc, row), sc->seg->dim));
+    const struct segment *seg = sc->seg;
+    const float *v = seg->cold.fd >= 0 ? cold_row(&seg->cold, row, sc->room) : vector_of(sc, row);
+    keep(sc, row, kernel_dot(sc->query, v, seg->dim));
 }
 
 static void weigh(struct scan *sc, uint32_t row, float score)
@@ -119,6 +122,7 @@ void scan_segment(struct search *s, uint32_t seg_no, const float *query)
     unsigned now = 0;
     if (seg->codes != NULL) {
         code8_query(query, seg->dim, arena_alloc(s->arena, code8_stride(seg->dim)), &sc.code);
+        sc.room = arena_alloc(s->arena, seg->dim * sizeof(*sc.room));
     }
     BITS_EACH(s->eligible[seg_no].bits, seg->n, row)
     {

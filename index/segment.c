@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/arena.h"
@@ -24,8 +25,13 @@ void segment_unref(struct segment *s)
         return;
     }
     graph_free(s->graph);
+    if (s->cold.fd >= 0) {
+        close(s->cold.fd);
+    }
     bounds_free(s->bounds);
-    if (s->blob.data != NULL) {
+    if (s->map.at != NULL) {
+        diskfile_unmap(&s->map);
+    } else if (s->blob.data != NULL) {
         buf_free(&s->blob);
     } else {
         for (size_t i = 0; i < SEC_COUNT; i++) {
@@ -84,13 +90,18 @@ void segment_document(const struct segment *s, int64_t document, size_t *from, s
     *to = by_doc_lower(s, document, true);
 }
 
-size_t segment_bytes(const struct segment *s)
+size_t segment_heap_bytes(const struct segment *s)
 {
     size_t n = sizeof(*s) + graph_bytes(s->graph) + bounds_bytes(s->bounds);
-    for (size_t i = 0; i < SEC_COUNT; i++) {
+    for (size_t i = 0; i < SEC_COUNT && s->map.at == NULL; i++) {
         n += s->sec[i].len;
     }
     return n;
+}
+
+size_t segment_mapped_bytes(const struct segment *s)
+{
+    return s->map.len - (s->cold.fd >= 0 ? s->sec[SEC_VECTORS].len : 0);
 }
 
 /* Buffers come from malloc, and sections of a file start at multiples of 64 bytes: aligned for any of these types. */

@@ -12,6 +12,8 @@
 
 #include "index/bounds.h"
 #include "index/code8.h"
+#include "index/cold.h"
+#include "index/diskfile.h"
 #include "index/faiss_index.h"
 #include "index/inverted.h"
 #include "index/vindex.h"
@@ -64,6 +66,12 @@ enum seg_section {
     SEC_COUNT
 };
 
+/* What the manifest knows of a segment's file. */
+struct segment_file {
+    uint64_t number, len;
+    struct filesum sum;
+};
+
 struct segment {
     atomic_int refs;
     size_t n, dim;
@@ -85,9 +93,11 @@ struct segment {
     struct bounds *bounds; /* of the terms' scores; NULL: too few rows to prune anything */
     struct graph *graph;   /* NULL: searched exactly */
     struct buf sec[SEC_COUNT];
-    struct buf blob; /* of a loaded segment: what sec[] points into (and does not own) */
-    /* Where it is on disk; number 0: nowhere yet. Writer's thread only. */
-    uint64_t file, file_len, file_hash[2];
+    /* Of a segment from a file: what sec[] points into and does not own. Mapped and never written, or the fuzzer's. */
+    struct mapping map;
+    struct buf blob;
+    struct cold cold;         /* its vectors, when searches are to read them from the file; it owns the descriptor */
+    struct segment_file file; /* where it is on disk; number 0: nowhere yet */
 };
 
 /* A word in a row's sequence of words: 16 bits of its stem's hash, never SEG_BREAK. Two stems may share one, so what is
@@ -103,7 +113,9 @@ struct str segment_string(const struct segment *s, size_t row, enum seg_string w
 bool segment_find(const struct segment *s, int64_t chunk, size_t *row) MUST_USE;
 /* The places in by_doc of a document's rows: *from .. *to. */
 void segment_document(const struct segment *s, int64_t document, size_t *from, size_t *to);
-size_t segment_bytes(const struct segment *s);
+/* Memory of its own, and what is mapped from its file (which the system may drop and read again) but cold vectors. */
+size_t segment_heap_bytes(const struct segment *s);
+size_t segment_mapped_bytes(const struct segment *s);
 
 /* Points the typed members at sec[] and checks sizes, order and bounds; `n`, `dim` are set. False: not a segment. */
 bool segment_bind(struct segment *s) MUST_USE;

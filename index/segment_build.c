@@ -16,6 +16,7 @@ static struct segment *segment_new(size_t n, size_t dim)
     atomic_init(&s->refs, 1);
     s->n = n;
     s->dim = dim;
+    s->cold.fd = -1;
     return s;
 }
 
@@ -337,7 +338,7 @@ static void put_codes(struct segment *s)
 enum assay_code segment_seal(struct segment *s, struct segment *const *in, size_t n, const struct seg_origin *origins,
                              const struct graph_params *params, const atomic_bool *cancel, struct err *err)
 {
-    float *vectors = (float *)(void *)s->sec[SEC_VECTORS].data;
+    const float *vectors = s->vectors;
     uint32_t at = n > 0 ? find_base(in, n, origins, s->n, params->m) : 0;
     struct graph_base base = {NULL, NULL};
     int64_t *order = NULL;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "index/collection.h"
+
+enum { TRIM_BYTES = 16 << 20 /* newly mapped: worth asking the allocator to give memory back */ };
 
 const char *chunk_state_name(enum chunk_state s)
 {
@@ -66,6 +69,7 @@ enum assay_code vindex_open(const struct vindex_config *cfg, struct vindex **out
     v->cfg = *cfg;
     v->cfg.head_max = cfg->head_max > 0 ? cfg->head_max : HEAD_MAX;
     v->cfg.ef_search = cfg->ef_search > 0 ? cfg->ef_search : EF_SEARCH;
+    v->cfg.write_bytes = cfg->write_bytes > 0 ? cfg->write_bytes : WRITE_BYTES;
     v->dir = mem_strdup(cfg->dir);
     v->cfg.dir = v->dir;
     v->lock_fd = -1;
@@ -112,8 +116,8 @@ enum assay_code vindex_params_check(const struct vindex_params *p, struct err *e
     TRY(in_range("m", p->m, VINDEX_M_MIN, VINDEX_M_MAX, err));
     TRY(in_range("ef_construction", p->ef_construction, VINDEX_EF_CONSTRUCTION_MIN, VINDEX_EF_CONSTRUCTION_MAX, err));
     TRY(in_range("ef_search", p->ef_search, VINDEX_EF_SEARCH_MIN, VINDEX_EF_SEARCH_MAX, err));
-    if (p->precision != VINDEX_F32) {
-        return err_set(err, ASSAY_INVALID, NULL, "the index has no such precision");
+    if (p->precision != VINDEX_F32 && p->precision != VINDEX_I8) {
+        return err_set(err, ASSAY_INVALID, NULL, "the index keeps vectors as float32 or int8");
     }
     return ASSAY_OK;
 }
@@ -249,7 +253,13 @@ enum assay_code vindex_checkpoint(struct vindex_collection *c, struct err *err)
         c->gen.unsaved = true;
         return ASSAY_OK;
     }
-    TRY(files_save(c, err));
+    size_t before = c->mapped;
+    enum assay_code code = files_save(c, err);
+    collection_publish(c);
+    if (c->mapped > before + TRIM_BYTES) {
+        (void)malloc_trim(0); /* what it replaced lay between other things */
+    }
+    TRY(code);
     c->dirty = false;
     atomic_fetch_add(&c->checkpoints, 1);
     return ASSAY_OK;
@@ -304,8 +314,10 @@ void vindex_stats(struct vindex_collection *c, struct vindex_stats *out)
                                  .learning = atomic_load(&c->learning)};
     memcpy(out->chunks_by_state, view->by_state, sizeof(view->by_state));
     for (size_t i = 0; i < view->n; i++) {
-        out->memory_bytes += segment_bytes(view->segs[i].seg) + vis_bytes(&view->segs[i].vis);
+        out->mapped_bytes += segment_mapped_bytes(view->segs[i].seg);
+        out->memory_bytes += segment_heap_bytes(view->segs[i].seg) + vis_bytes(&view->segs[i].vis);
     }
+    out->memory_bytes += out->mapped_bytes;
     if (view->lsa != NULL) {
         lsa_id(view->lsa, &out->embedder);
         out->memory_bytes += lsa_bytes(view->lsa);

@@ -36,18 +36,21 @@ struct static_model;
 
 /* ---- process ---- */
 struct vindex_config {
-    const char *dir;   /* created when missing, mode 0700 */
-    int build_threads; /* OpenMP threads of a segment build, >= 1 */
-    size_t head_max;   /* rows searched exactly before a segment is sealed; 0: default */
-    int ef_search;     /* beam of HNSW; 0: default */
+    const char *dir;    /* created when missing, mode 0700 */
+    int build_threads;  /* OpenMP threads of a segment build, >= 1 */
+    size_t head_max;    /* rows searched exactly before a segment is sealed; 0: default */
+    int ef_search;      /* beam of HNSW; 0: default */
+    size_t write_bytes; /* a built segment of this size goes to its file at once and not at the next checkpoint; 0:
+                           default */
 };
 struct vindex;
 enum assay_code vindex_open(const struct vindex_config *cfg, struct vindex **out, struct err *err) MUST_USE;
 void vindex_close(struct vindex *v); /* joins the builder; every collection must be closed before */
 
 /* ---- collection ---- */
-/* What the beams and scans over sealed segments read: the vectors themselves, or shorter codes of them, after which the
- * best candidates are scored again by the vectors. */
+/* What of a sealed segment's vectors is kept in memory. Searches walk by 8-bit codes and score the best candidates
+ * again by the float32 vectors in any case, so hits and scores are the same: with VINDEX_F32 the vectors are mapped,
+ * with VINDEX_I8 they stay on disk and the candidates' are read from there. VINDEX_F16 is refused. */
 enum vindex_precision { VINDEX_F32, VINDEX_F16, VINDEX_I8 };
 enum {
     VINDEX_M_MIN = 4,
@@ -221,6 +224,7 @@ struct vindex_stats {
     struct digest commit;
     size_t slots, chunks_by_state[CHUNK_STATE_COUNT], segments, head_rows, terms;
     size_t memory_bytes, disk_bytes;
+    size_t mapped_bytes; /* of memory_bytes: mapped from files, which the system can drop and read again */
     int64_t builds, merges, checkpoints;
     uint64_t generation;           /* how often a learned embedder took over; 0: hashed features from the start */
     struct digest embedder;        /* what was learned; zero: hashed features */

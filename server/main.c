@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "server/version.h"
 
 enum {
+    MALLOC_MAPPED = 1 << 20,
     DATABASE_WAIT_S = 10,
     START_CALL_S = 300, /* a migration may rewrite a table */
     WORKER_QUEUE_PER_THREAD = 16,
@@ -412,6 +414,14 @@ static int run(struct app *app)
     return status;
 }
 
+/* Blocks of this size and more are mapped each on its own and go back to the system when they are freed. Without it
+ * the bound grows with what is freed, and what the index lets go of stays, in pieces between smaller blocks. */
+static void set_allocator(void)
+{
+    if (mallopt(M_MMAP_THRESHOLD, MALLOC_MAPPED) != 1)
+        log_warn("the allocator keeps its defaults", "threshold=%d", MALLOC_MAPPED);
+}
+
 int main(int argc, char **argv)
 {
     struct app app = {.arena = arena_new(64 << 10), .lock_fd = -1};
@@ -419,6 +429,7 @@ int main(int argc, char **argv)
     int status = read_options(argc, argv, &app.options);
     if (status < 0) {
         restart_calm(argv);
+        set_allocator();
         umask(077);
         if (config_load(app.arena, app.options.config_file, environ, &app.config, &err) != ASSAY_OK)
             status = fail(&err);

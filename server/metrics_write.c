@@ -190,6 +190,7 @@ static void show_states(struct expo *e, const char *name, const char *collection
     }
 SHOW(show_overdue, st->oldest_overdue_seconds)
 SHOW(show_memory, st->memory_bytes)
+SHOW(show_mapped, st->mapped_bytes)
 SHOW(show_disk, st->disk_bytes)
 SHOW(show_slots, st->slots)
 SHOW(show_segments, st->segments)
@@ -206,6 +207,9 @@ static void write_indexes(struct expo *e, struct server *s)
     each_index(e, s, "assay_freshness_overdue_seconds", "gauge",
                "How long the longest-stale chunk that is not recorded as such is past its deadline.", show_overdue);
     each_index(e, s, "assay_index_memory_bytes", "gauge", "Memory of the index.", show_memory);
+    each_index(e, s, "assay_index_mapped_bytes", "gauge",
+               "Memory of the index that is mapped from its files, which the system can drop and read again.",
+               show_mapped);
     each_index(e, s, "assay_index_disk_bytes", "gauge", "Files of the index.", show_disk);
     each_index(e, s, "assay_index_slots", "gauge", "Slots of the index, retired chunks that wait for a merge included.",
                show_slots);

@@ -32,6 +32,21 @@ static struct segment *make_segment(void *ctx, const struct segment_file *file, 
     return s;
 }
 
+static void use_graph(const struct segment *s)
+{
+    const float query[DIM] = {1};
+    int64_t rows[ROWS];
+    float scores[ROWS];
+    struct arena *a = arena_new(4096);
+    size_t n = graph_search(s->graph, query, ROWS, ROWS, NULL, a, rows, scores);
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i] < 0 || (size_t)rows[i] >= s->n) {
+            abort();
+        }
+    }
+    arena_free(a);
+}
+
 static void use_segment(const struct segment *s)
 {
     size_t bytes = 0, at = 0, to = 0;
@@ -51,6 +66,9 @@ static void use_segment(const struct segment *s)
         if (!inverted_find(&s->terms, inverted_key(&s->terms, i), &at) || at != i) {
             abort();
         }
+    }
+    if (s->graph != NULL) {
+        use_graph(s);
     }
     if (bytes == SIZE_MAX) {
         abort(); /* keeps the reads */
