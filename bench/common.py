@@ -25,8 +25,8 @@ import demo  # noqa: E402  (the small client is the demo's)
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 K = 10
-REST_S = 1800
-HOLDS = {">=": lambda a, b: a >= b, "<=": lambda a, b: a <= b, "<": lambda a, b: a < b, "=": lambda a, b: a == b}
+REST_S, IDLE_S = 1800, 4
+HOLDS = {">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "<=": lambda a, b: a <= b, "<": lambda a, b: a < b, "=": lambda a, b: a == b}
 
 
 # ---- verdicts ----
@@ -46,7 +46,8 @@ def record(row):
 
 
 def verdict(bar, what, value, op, limit, of):
-    """One line of the report: is `value` what the bar asks for (">=", "<=", "<" or "=" `limit`)? `of`: what it is made of."""
+    """One line of the report: is `value` what the bar asks for (">=", "<=", "<" or "=" `limit`)? `of`: what it is made
+    of."""
     holds = value is not None and HOLDS[op](value, limit)
     record({"bar": str(bar), "what": what, "value": value, "op": op, "limit": limit, "of": of,
             "verdict": "PASS" if holds else "MISS"})
@@ -84,7 +85,8 @@ def machine():
         cpu = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "?")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     load = os.getloadavg()[0]
-    given = " ".join(f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith("BENCH_") and k != "BENCH_VERDICTS")
+    given = " ".join(f"{k}={v}" for k, v in sorted(os.environ.items())
+                     if k.startswith("BENCH_") and k != "BENCH_VERDICTS")
     print(f"machine: {os.cpu_count()} cores, {cpu}, {memory:.0f} GiB, {platform.platform()}")
     print(f"command: {given + ' ' if given else ''}make bench   (load generator, server and PostgreSQL share these "
           f"cores; load average at the start {load:.1f})")
@@ -116,10 +118,11 @@ def drive(load, port, key, file, connections, seconds, path="/search", pid=None)
 
 
 def database(name):
-    """A new database of that name in the cluster of ASSAY_DATABASE_URL; where there may be none, that database itself."""
+    """A new database of that name in the cluster of ASSAY_DATABASE_URL; where none may be made, that one itself."""
     url = os.environ["ASSAY_DATABASE_URL"]
     parts = urllib.parse.urlsplit(url)
-    done = subprocess.run(["psql", "-X", "-q", url, "-c", f'CREATE DATABASE "{name}"'], capture_output=True, check=False)
+    done = subprocess.run(["psql", "-X", "-q", url, "-c", f'CREATE DATABASE "{name}"'], capture_output=True,
+                          check=False)
     if done.returncode != 0 or not parts.scheme.startswith("postgres"):
         print(f"  ({name}: no database of its own, {done.stderr.decode().strip()[:200]})")
         return url
@@ -185,7 +188,8 @@ class Server:
 
     def search(self, body):
         """`body` is JSON text already."""
-        self.api.conn.request("POST", "/search", body=body, headers={**self.api.headers, "Content-Type": "application/json"})
+        headers = {**self.api.headers, "Content-Type": "application/json"}
+        self.api.conn.request("POST", "/search", body=body, headers=headers)
         reply = self.api.conn.getresponse()
         data = reply.read()
         if reply.status != 200:
@@ -215,12 +219,12 @@ class Server:
         """Waits until the index has nothing left to build and the process is idle; the seconds that took."""
         started, idle = time.monotonic(), 0
         seen = None
-        while idle < 3 and time.monotonic() - started < REST_S:
+        while idle < IDLE_S and time.monotonic() - started < REST_S:
             before, was = self.cpu_s(), seen
             time.sleep(1)
             seen = [self.gauge(f"assay_index_{n}", collection=collection)
                     for n in ("segments", "builds_total", "merges_total", "head_rows")]
-            idle = idle + 1 if seen == was and self.cpu_s() - before < 0.1 else 0
+            idle = idle + 1 if seen == was and self.cpu_s() - before < 0.03 else 0
         return time.monotonic() - started - idle
 
     def drive(self, file, connections, seconds, path="/search"):
@@ -238,7 +242,7 @@ def read_truth(path):
 
 
 def recall_of(found, truth):
-    """(recall at K, answers shorter or longer than the exact ones); found: for each query the rows, as text or number."""
+    """(recall at K, answers shorter or longer than the exact ones); found: for each query the rows, text or number."""
     right = wanted = short = 0
     for got, want in zip(found, truth):
         right += len({str(row) for row in want} & {str(row) for row in got})
@@ -249,7 +253,7 @@ def recall_of(found, truth):
 
 # ---- as a command ----
 
-def serve(arguments):
+def serve(*arguments):
     at = arguments.index("--")
     parser = argparse.ArgumentParser()
     for name in ("assayd", "load", "work", "name", "port"):
@@ -259,10 +263,11 @@ def serve(arguments):
     try:
         env = dict(os.environ, ASSAY_URL=f"http://127.0.0.1:{args.port}", ASSAY_KEY=server.key(),
                    BENCH_SERVER_PID=str(server.process.pid))
-        return subprocess.run(arguments[at + 1:], env=env, check=False).returncode
+        return subprocess.run(list(arguments[at + 1:]), env=env, check=False).returncode
     finally:
         server.stop()
 
 
 if __name__ == "__main__":
-    sys.exit({"machine": machine, "table": table, "skip": skip, "serve": lambda *a: serve(list(a))}[sys.argv[1]](*sys.argv[2:]))
+    commands = {"machine": machine, "table": table, "skip": skip, "serve": serve}
+    sys.exit(commands[sys.argv[1]](*sys.argv[2:]))

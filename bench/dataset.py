@@ -1,4 +1,4 @@
-"""The generated vectors of `make bench`: made once, fed to servers, asked as request files, answered by FAISS in process."""
+"""The generated vectors of `make bench`: made once, fed to servers, asked as request files, answered by FAISS."""
 import json
 import os
 import subprocess
@@ -33,14 +33,15 @@ class Dataset:
         return self.path(name + ".requests")
 
     def truth(self, name, *conditions):
-        """Exact answers among the rows that every condition keeps (see bench/vectors.c), and how many rows those are."""
+        """Exact answers among the rows that every condition keeps (see bench/vectors.c), and how many rows those are.
+        """
         out = subprocess.run([self.tool, "truth", self.folder, name, *conditions], check=True, stdout=subprocess.PIPE)
         return common.read_truth(self.path(name + ".truth")), int(out.stdout)
 
-    def feed(self, server, collection, acl=False, create=True):
+    def feed(self, server, collection, acl=False, create=True, **more):
         """Makes the collection (unless it is there) and puts everything into it; returns the seconds that took."""
         if create:
-            server.post("/collections", {"name": collection, "embedder": {"kind": "client", "dim": DIM}})
+            server.post("/collections", {"name": collection, "embedder": {"kind": "client", "dim": DIM}, **more})
         for source in ("kept", "held", "old", "mass"):
             server.post("/sources", {"collection": collection, "name": source, "owner": "bench", "max_age": "P5Y"})
         started, refused = time.monotonic(), 0
@@ -48,8 +49,8 @@ class Dataset:
             with subprocess.Popen([self.tool, "documents", self.folder, collection, str(at),
                                    str(min(at + PART, self.rows)), *(["acl"] if acl else [])],
                                   stdout=subprocess.PIPE) as lines:
-                _, report = server.api.call("POST", "/documents?wait=indexed", iter(lambda: lines.stdout.read(BLOCK), b""),
-                                            "application/x-ndjson")
+                blocks = iter(lambda: lines.stdout.read(BLOCK), b"")
+                _, report = server.api.call("POST", "/documents?wait=indexed", blocks, "application/x-ndjson")
             refused += report.get("rejected_count", len(report["rejected"]))
         took = time.monotonic() - started
         _, quality = server.api.call("GET", "/quality?collection=" + collection)
@@ -78,7 +79,8 @@ class Faiss:
 
     def __init__(self, data, truth_name):
         self.process = subprocess.Popen([data.tool, "faiss", data.folder, truth_name], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True, env=dict(os.environ, OMP_WAIT_POLICY="passive"))
+                                        stdout=subprocess.PIPE, text=True,
+                                        env=dict(os.environ, OMP_WAIT_POLICY="passive"))
         self.built = json.loads(self.process.stdout.readline())
         self.recalls = {}
 

@@ -4,7 +4,7 @@ import json
 import dataset
 from common import Server, verdict
 
-# share of the rows: (group that asks, m below this). 90 % are neither quarantined nor stale; the keyword keeps 90 % too.
+# share of the rows: (group that asks, m below this). 90 % are neither quarantined nor stale; the keyword keeps 90 %.
 SHARES = {"50 %": ("wide", 8574), "10 %": ("narrow", 5612), "1 %": ("few", 1234), "0.1 %": ("few", 123),
           "0.01 %": ("few", 12)}
 PAIRS = 100  # queries asked of each way to say a filter

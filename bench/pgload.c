@@ -4,8 +4,8 @@
  *   pgload CONNINFO CONNECTIONS SECONDS QUERIES DIM SQL [SETTING=VALUE ...]
  *
  * QUERIES holds vectors of DIM floats, sent in turn as $1 in pgvector's binary form; SQL gives int4 ids, read as
- * binary. With SECONDS 0 each query is asked once. Prints one JSON object: queries per second, latencies in ms, the CPU
- * time of this process for each query, and with SECONDS 0 the ids.
+ * binary. With SECONDS 0 each query is asked once, with -N the first N are. Prints one JSON object: queries per second,
+ * latencies in ms, the CPU time of this process for each query, and unless for seconds, the ids.
  */
 #include <arpa/inet.h>
 #include <libpq-fe.h>
@@ -200,6 +200,8 @@ int main(int argc, char **argv)
         fail("usage", "bad number of connections");
     struct load l = {.once = seconds <= 0, .ns = must(malloc(SAMPLES_MAX * sizeof(uint32_t)))};
     queries_read(&l, argv[4], strtoull(argv[5], NULL, 10));
+    if (seconds < 0 && -seconds < (double)l.n_queries)
+        l.n_queries = (size_t)-seconds;
     l.answers = must(calloc(l.n_queries, sizeof *l.answers));
     struct connection *cs = must(calloc((size_t)n, sizeof *cs));
     int ep = epoll_create1(0);

@@ -1,7 +1,7 @@
-"""Bar 4: the same vectors and filters in PostgreSQL with pgvector, in a cluster of its own with room for all of them in memory.
+"""Bar 4: the same vectors and filters in PostgreSQL with pgvector, in a cluster of its own with room for all in memory.
 
-pgvector is asked as fast as it can be: prepared statements with binary vectors, eight connections of one C client, plans made
-once, inner product, and for a filter the best of three plans. Every measurement of Assay stands between two of PostgreSQL."""
+pgvector is asked as fast as it can be: prepared statements with binary vectors, eight connections of one C client,
+plans made once, inner product, ids alone as the answer. Every measurement of Assay stands between two of PostgreSQL."""
 import json
 import os
 import subprocess
@@ -12,9 +12,10 @@ import served
 from common import ROOT, median, recall_of, skip, verdict
 
 PAIRS = 3
-M, EF_CONSTRUCTION = 16, 100
+M, EF_CONSTRUCTION = 32, 100  # as of the graphs that Assay builds
 EF_MAX = 1000  # pgvector takes no more
 FULL = 0.9995  # what counts as recall 1.0
+BEAMS, SAMPLE = (10, 20, 40, 80, 160, 400, 1000), 200  # for the filter: beams tried, and queries asked of each
 SETTINGS = ("jit=off", "plan_cache_mode=force_generic_plan", "max_parallel_workers_per_gather=0")
 ORDER = "ORDER BY v <#> $1::vector LIMIT 10"
 
@@ -27,11 +28,12 @@ class Postgres:
         self.url = self.cluster("start")
 
     def cluster(self, command):
-        return subprocess.run([self.script, command, self.folder], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        done = subprocess.run([self.script, command, self.folder], check=True, stdout=subprocess.PIPE, text=True)
+        return done.stdout.strip()
 
     def sql(self, *statements, check=True):
         commands = [part for s in statements for part in ("-c", s)]
-        done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", self.url, *commands], check=check,
+        done = subprocess.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", self.url, *commands], check=check,
                               stdout=subprocess.PIPE, text=True)
         return done.stdout.strip()
 
@@ -72,7 +74,7 @@ class Postgres:
 
 
 class Plan:
-    """One way to ask: SQL, settings, and the least hnsw.ef_search that finds as much as is asked for."""
+    """One way to ask: SQL, the index it is meant to go by, and settings beside hnsw.ef_search."""
 
     def __init__(self, name, sql, uses, *settings):
         self.name, self.sql, self.uses, self.more = name, sql, uses, settings
@@ -81,27 +83,33 @@ class Plan:
     def settings(self, ef):
         return (f"hnsw.ef_search={ef}", *self.more)
 
-    def recall(self, postgres, truth, ef):
+    def recall(self, postgres, truth, ef, queries=0):
+        """Of the first so many queries; 0: all."""
         if ef not in self.recalls:
-            ids = postgres.load(0, self.sql, self.settings(ef))["ids"]
+            ids = postgres.load(-queries, self.sql, self.settings(ef))["ids"]
             self.recalls[ef] = recall_of(ids, truth)[0]
         return self.recalls[ef]
 
     def least(self, postgres, truth, target):
-        """The least hnsw.ef_search, or None when no such beam finds so much."""
+        """The least hnsw.ef_search that finds so much, or None."""
         ef = dataset.least(lambda at: self.recall(postgres, truth, at), target, EF_MAX)
         return ef if self.recall(postgres, truth, ef) >= target else None
 
+    def least_of(self, postgres, truth, target, beams, queries):
+        """The first of `beams` that finds so much, or None."""
+        return next((ef for ef in beams if self.recall(postgres, truth, ef, queries) >= target), None)
+
 
 UNFILTERED = Plan("HNSW", f"SELECT id FROM items {ORDER}", "items_hnsw", "enable_seqscan=off")
-FILTERED = (
-    Plan("column index, sorted exactly", "SELECT id FROM items WHERE percent = 'y' ORDER BY (v <#> $1::vector) + 0 LIMIT 10",
-         "items_percent", "enable_seqscan=off"),
+ANY_VALUE = (
+    Plan("column index, sorted exactly",
+         "SELECT id FROM items WHERE percent = 'y' ORDER BY (v <#> $1::vector) + 0 LIMIT 10", "items_percent",
+         "enable_seqscan=off"),
     Plan("HNSW, iterative scan", f"SELECT id FROM items WHERE percent || '' = 'y' {ORDER}", "items_hnsw",
          "enable_seqscan=off", "enable_sort=off", "hnsw.iterative_scan=strict_order", "hnsw.max_scan_tuples=1000000"),
-    Plan("HNSW of these rows alone (partial index)", f"SELECT id FROM items WHERE percent = 'y' {ORDER}", "items_partial",
-         "enable_seqscan=off", "enable_sort=off"),
 )
+ONE_VALUE = (Plan("an HNSW index of just these rows", f"SELECT id FROM items WHERE percent = 'y' {ORDER}",
+                  "items_partial", "enable_seqscan=off", "enable_sort=off"),)
 
 
 def compare(bench, postgres, plan, ef, requests, found, what):
@@ -114,8 +122,9 @@ def compare(bench, postgres, plan, ef, requests, found, what):
     mine, theirs = median([r["per_second"] for r in ours]), median([c["per_second"] for c in control])
     print(f"  {plan.name}, hnsw.ef_search {ef}: recall@10 {found[1]:.4f}, {theirs:,.0f}/s, p50 "
           f"{median([c['client_p50_ms'] for c in control]):.2f} ms; Assay {found[0]:.4f}, {mine:,.0f}/s", flush=True)
-    return median(ratios), (f"{mine:,.0f}/s over {theirs:,.0f}/s, recall@10 {found[0]:.4f} over {found[1]:.4f}; {what}, "
-                            f"hnsw.ef_search {ef}; CPU of a query in the client {control[-1]['load_cpu_us']:.0f} us")
+    return median(ratios), (f"{mine:,.0f}/s over {theirs:,.0f}/s, recall@10 {found[0]:.4f} over "
+                            f"{found[1]:.4f}; {what}, hnsw.ef_search {ef}; CPU of a query in the client "
+                            f"{control[-1]['load_cpu_us']:.0f} us")
 
 
 def unfiltered(bench, postgres):
@@ -133,20 +142,23 @@ def unfiltered(bench, postgres):
 
 
 def filtered(bench, postgres):
+    """The filter that keeps 1 %: by plans for any value of the column, and by an index for this value alone."""
     bench.served.at(0)
-    requests, truth = bench.data.requests("percent", "vectors", filter=dataset.FILTERS["percent"]), bench.truth("percent")
+    requests = bench.data.requests("percent", "vectors", filter=dataset.FILTERS["percent"])
+    truth = bench.truth("percent")
     mine = dataset.recall(bench.server, requests, truth)[0]
-    results = []
-    for plan in FILTERED:
-        ef = plan.least(postgres, truth, FULL)
-        if ef is None:
-            print(f"  {plan.name}: recall@10 {max(plan.recalls.values()):.4f} at most")
-            continue
-        results.append(compare(bench, postgres, plan, ef, requests, (mine, plan.recalls[ef]), plan.name))
-    if results:
-        ratio, of = min(results)
-        verdict(4, "throughput to pgvector, filter keeps 1 %, recall 1.0, its best plan", ratio, ">=", 3, of)
-    verdict(4, "recall@10 beside it, filter keeps 1 %", mine, ">=", FULL, "Assay at the default setting")
+    for what, plans in (("best plan for any value", ANY_VALUE), ("partial index for the value", ONE_VALUE)):
+        results = []
+        for plan in plans:
+            ef = plan.least_of(postgres, truth, FULL, BEAMS, SAMPLE)
+            if ef is None:
+                print(f"  {plan.name}: recall@10 {max(plan.recalls.values()):.4f} at most")
+            else:
+                results.append(compare(bench, postgres, plan, ef, requests, (mine, plan.recalls[ef]), plan.name))
+        if results:
+            ratio, of = min(results)
+            verdict(4, f"throughput to pgvector, 1 % filter, recall 1.0, {what}", ratio, ">=", 3, of)
+    verdict(4, "recall@10 beside it, 1 % filter", mine, ">=", FULL, "Assay at the default setting")
 
 
 def run(bench):
@@ -155,11 +167,12 @@ def run(bench):
     try:
         version = postgres.has_vector()
         if not version:
-            skip(4, "throughput to pgvector", "this PostgreSQL has no extension vector (Debian 13: postgresql-17-pgvector)")
+            skip(4, "throughput to pgvector",
+                 "this PostgreSQL has no extension vector (Debian 13: postgresql-17-pgvector)")
             return
         print(f"  pgvector {version}")
         postgres.fill()
-        for plan in (UNFILTERED, *FILTERED):
+        for plan in (UNFILTERED, *ANY_VALUE, *ONE_VALUE):
             postgres.check(plan)
         unfiltered(bench, postgres)
         filtered(bench, postgres)

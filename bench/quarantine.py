@@ -12,9 +12,10 @@ BEFORE_S, AFTER_S = 1.0, 3.0
 def run(bench):
     print("\n== quarantine: bar 3")
     server = bench.server
-    command = [server.load, "127.0.0.1", str(server.port), "/search", "8", str(BEFORE_S + AFTER_S), bench.served.requests,
-               '"source":"mass"']
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ, ASSAY_KEY=server.key())) as load:
+    command = [server.load, "127.0.0.1", str(server.port), "/search", "8", str(BEFORE_S + AFTER_S),
+               bench.served.requests, '"source":"mass"']
+    env = dict(os.environ, ASSAY_KEY=server.key())
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as load:
         time.sleep(BEFORE_S)
         asked = time.monotonic_ns()
         _, reply = server.post("/quarantine", {"collection": "vectors", "source": "mass", "reason": "manual"})

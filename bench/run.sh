@@ -5,7 +5,7 @@
 #   BENCH_ONLY         sections, by commas: demo finding ingest vectors pgvector quarantine filters restart memory
 #   BENCH_VECTORS      vectors of 384 floats (100000); 0 leaves the sections about them out
 #   BENCH_SECONDS      of one measurement (1); BENCH_RUNS measurements where their spread matters (10)
-#   BENCH_MILLION=1    a million vectors too, which takes long
+#   BENCH_MILLION=1    a million vectors too, which takes long; BENCH_PRECISION: at that precision
 #   BENCH_COLLECTIONS  folder of judged collections; BENCH_QUERIES of each at most about so many (2000, 0: all)
 #   BENCH_PORT         where the servers listen (18080)
 set -eu
@@ -68,7 +68,7 @@ if wanted ingest && [ -e "$root/bench/ingest.py" ]; then
 fi
 sections=
 for name in vectors pgvector quarantine filters restart memory; do
-    wanted "$name" && sections="$sections${sections:+,}$name"
+    ! wanted "$name" || sections="$sections${sections:+,}$name"
 done
 [ "${BENCH_MILLION:-0}" != 1 ] || sections="$sections${sections:+,}million"
 if [ -n "$sections" ] && [ "$vectors" -gt 0 ]; then

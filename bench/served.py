@@ -1,5 +1,5 @@
-"""Bars 1 and 2: vector search over HTTP beside FAISS in process at the same recall, without filter, with one, and with a
-part of the slots quarantined.
+"""Bars 1 and 2: vector search over HTTP beside FAISS in process at the same recall, without filter, with one, and with
+a part of the slots quarantined.
 
 Every served measurement stands between two of FAISS in process, and its ratio is taken to their mean: what the machine
 does to both cancels."""
@@ -57,7 +57,8 @@ class Served:
     def recall(self, ef, truth_name="all"):
         if (ef, truth_name) not in self.recalls:
             self.at(ef)
-            self.recalls[ef, truth_name] = dataset.recall(self.bench.server, self.requests, self.bench.truth(truth_name))
+            truth = self.bench.truth(truth_name)
+            self.recalls[ef, truth_name] = dataset.recall(self.bench.server, self.requests, truth)
         return self.recalls[ef, truth_name][0]
 
     def least(self, target, truth_name="all"):
@@ -70,23 +71,24 @@ class Served:
         self.at(ef)
         like = bench.faiss.least(found)
         name = f"recall {target}" if ef else "default"
-        print(f"\n{'ef_search ' + str(ef) if ef else 'default setting'}: recall@10 {found:.4f}; FAISS in process needs efSearch "
-              f"{like} for {bench.faiss.recall(like):.4f}")
-        verdict(1, f"recall@10, {'the default setting' if not ef else 'least beam for ' + str(target)}", found, ">=", target,
-                f"{len(bench.data.queries)} queries against exact" + (f", ef_search {ef}" if ef else ""))
+        print(f"\n{'ef_search ' + str(ef) if ef else 'default setting'}: recall@10 {found:.4f}; FAISS in process needs "
+              f"efSearch {like} for {bench.faiss.recall(like):.4f}")
+        verdict(1, f"recall@10, {'least beam for ' + str(target) if ef else 'the default setting'}", found, ">=",
+                target, f"{len(bench.data.queries)} queries against exact" + (f", ef_search {ef}" if ef else ""))
         many = Pairs(bench, self.requests, like, bench.runs)
         self.bases[name] = (ef, like, many)
         verdict(1, f"throughput, 8 connections, of FAISS in process ({name})", many.ratio, ">=", 0.7,
-                f"{many.rate:,.0f}/s over {many.control_rate:,.0f}/s by {bench.threads} threads, median of {bench.runs} "
-                f"interleaved; ratios {min(many.ratios):.2f} to {max(many.ratios):.2f}; CPU of a request: server "
-                f"{many.median('server_cpu_us'):.0f} us, load generator {many.median('load_cpu_us'):.0f} us")
+                f"{many.rate:,.0f}/s over {many.control_rate:,.0f}/s by {bench.threads} threads, median of "
+                f"{bench.runs} interleaved; ratios {min(many.ratios):.2f} to {max(many.ratios):.2f}; CPU of a request: "
+                f"server {many.median('server_cpu_us'):.0f} us, load generator {many.median('load_cpu_us'):.0f} us")
         verdict(1, f"p99 over p50, 8 connections ({name})",
                 median([r["client_p99_ms"] / r["client_p50_ms"] for r in many.served]), "<=", 5,
                 f"{many.median('client_p99_ms'):.3f} over {many.median('client_p50_ms'):.3f} ms; the server's own "
                 f"{many.median('server_p99_ms'):.3f} over {many.median('server_p50_ms'):.3f} ms")
+        rates = [r["per_second"] for r in many.served]
         verdict(1, f"spread of {bench.runs} runs, fastest over slowest - 1 ({name})", spread(many.served), "<=", 0.15,
-                f"{min(r['per_second'] for r in many.served):,.0f} to {max(r['per_second'] for r in many.served):,.0f}/s, "
-                f"{bench.seconds} s each; FAISS in process meanwhile {many.control_spread:.2f}")
+                f"{min(rates):,.0f} to {max(rates):,.0f}/s, {bench.seconds} s each; FAISS in process meanwhile "
+                f"{many.control_spread:.2f}")
         one = Pairs(bench, self.requests, like, PAIRS_OF_ONE, connections=1)
         verdict(1, f"p50 at one connection above FAISS in process, ms ({name})", median(one.extra_ms), "<=", 0.10,
                 f"{one.median('client_p50_ms'):.3f} - {one.control_p50:.3f} ms")
@@ -99,8 +101,8 @@ class Served:
         recall_floor, comparison, ratio_floor = floors
         verdict(2, f"{what}: recall@10 ({name})", found[0], comparison, recall_floor, f"{found[1]} answers too short")
         verdict(2, f"{what}: throughput to bar 1 ({name})", pairs.ratio / base.ratio, ">=", ratio_floor,
-                f"{pairs.rate:,.0f}/s is {pairs.ratio:.2f} of FAISS in process unfiltered; without {base.rate:,.0f}/s is "
-                f"{base.ratio:.2f}")
+                f"{pairs.rate:,.0f}/s is {pairs.ratio:.2f} of FAISS in process unfiltered; without {base.rate:,.0f}/s "
+                f"is {base.ratio:.2f}")
 
     def keyword(self, name):
         """With a keyword filter, at the beam that is set."""

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The bars about generated vectors, in one run: 1 and 2 (vectors), 3 (quarantine), 4 (pgvector), 6 (restart), 7 (memory,
-million), 9 (filters). Each part is a file of its own; this one sets up what they share."""
+"""The bars about generated vectors, in one run: 1 and 2 (vectors), 3 (quarantine), 4 (pgvector), 6 (restart), 7
+(memory, million), 9 (filters). Each part is a file of its own; this one sets up what they share."""
 import argparse
 import os
 
@@ -27,7 +27,8 @@ class Bench:
         self.data = dataset.Dataset(args.vectors, args.dir, args.rows)
         self.hidden, self.truths = set(), {}
         self.server = self.served = self.memory = self.resident = self.process = None
-        print(f"vectors: {args.rows} x {dataset.DIM}, clustered, k=10, base64 in the request; {dataset.QUERIES} queries")
+        print(f"vectors: {args.rows} x {dataset.DIM}, clustered, k=10, base64 in the request; "
+              f"{dataset.QUERIES} queries", flush=True)
 
     def truth(self, name):
         if name not in self.truths:
