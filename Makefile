@@ -42,9 +42,10 @@ test: ## every test, on a throw-away PostgreSQL; SANITIZE=1: under ASan and UBSa
 	@$(MAKE) --no-print-directory -j$(JOBS) all checks
 	@tests/run.sh $(B) $(SANITIZE)
 
-bench: ## search throughput and latency, ingest rate
+BENCH := load vectors pgload
+bench: ## every bar of docs/performance.md, with its verdict; BENCH_ONLY=section,... for some
 	@docker/setup.sh build run demo
-	@$(MAKE) --no-print-directory -j$(JOBS) all build/bench/vectors
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCH:%=build/bench/%)
 	@bench/run.sh
 
 lint: ## format, layers, banned calls, statics, clang-tidy, cppcheck
@@ -253,8 +254,12 @@ build/openapi.json: openapi/openapi.yaml
 build/bench/vectors: build/obj/bench/vectors.o build/libassay.a | $(COMPAT)
 	@mkdir -p $(@D)
 	@echo "  link    $@"
-	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	@$(CC) $(LDFLAGS_ALL) -Wl,-u,faiss_shim_new -o $@ $^ $(LIBS) # FAISS with our kernels
 build/obj/bench/vectors.o: EXTRA_FLAGS := -fopenmp
+build/bench/load build/bench/pgload: build/bench/%: build/obj/bench/%.o
+	@mkdir -p $(@D)
+	@echo "  link    $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(if $(filter %/pgload,$@),-lpq)
 
 $(UNIT_BIN): $(B)/%: $(B)/obj/%.o $(B)/libassay.a | $(COMPAT)
 	@mkdir -p $(@D)

@@ -1,19 +1,17 @@
 #!/usr/bin/env python3
-"""Feeds the demo corpus, drives bench/load against each search mode and prints one report."""
+"""Feeds the demo corpus, drives bench/load against each search mode; the part of bar 1 about text queries."""
 
 import argparse
 import json
 import os
-import platform
 import random
-import subprocess
-import sys
 import time
 import urllib.request
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docker"))
-import demo  # noqa: E402  (the demo corpus and the small client are the demo's)
+import common
+from common import demo, median, verdict
 
+HYBRID_RUNS = 5
 WORDS_PER_QUERY = (3, 8)
 
 
@@ -41,9 +39,8 @@ def bodies(path, texts, mode):
 
 
 def drive(args, path, connections, file):
-    out = subprocess.run([args.load, "127.0.0.1", str(args.port), path, str(connections), str(args.seconds), file],
-                         check=True, capture_output=True, text=True)
-    return json.loads(out.stdout)
+    return common.drive(args.load, args.port, os.environ["ASSAY_KEY"], file, connections, args.seconds, path,
+                        os.environ.get("BENCH_SERVER_PID"))
 
 
 def chunk_count(api):
@@ -76,9 +73,7 @@ def main():
     args = parser.parse_args()
     api = demo.Assay(os.environ["ASSAY_URL"], os.environ["ASSAY_KEY"])
 
-    cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
-    print(f"machine: {os.cpu_count()} cores, {cpu}, {platform.platform()}")
-    print("command: make bench   (load generator, server and PostgreSQL share these cores)\n")
+    print("\n== demo: the PostgreSQL manual")
     print("ingest, one NDJSON request, PostgreSQL with fsync, until searchable")
     print(f"  {'':18} {'accepted':>8} {'unchanged':>9} {'seconds':>8} {'docs/s':>8} {'chunks/s':>9} {'MB/s':>6}")
     for name, accepted, unchanged, took, docs, chunks, mb in ingest(api):
@@ -102,6 +97,11 @@ def main():
             print(f"  {mode:8} {connections:5d} {r['per_second']:8.0f} {r['per_second'] / floors[connections]:6.2f} "
                   f"{r['client_p50_ms']:10.3f} {r['client_p99_ms']:8.3f} {r['server_p50_ms']:10.3f} "
                   f"{r['server_p99_ms']:8.3f}")
+    runs = [drive(args, "/search", 8, file) for _ in range(HYBRID_RUNS)]  # of the last mode, hybrid
+    verdict(1, "text queries, hybrid, built-in embedder, demo corpus, per s", median([r["per_second"] for r in runs]),
+            ">=", 5000, f"{chunks} chunks, 8 connections, median of {HYBRID_RUNS}; CPU of a request: server "
+            f"{median([r['server_cpu_us'] for r in runs]):.0f} us, load generator "
+            f"{median([r['load_cpu_us'] for r in runs]):.0f} us")
     with urllib.request.urlopen(os.environ["ASSAY_URL"] + "/metrics") as reply:
         rss = next(line.split()[1] for line in reply.read().decode().splitlines()
                    if line.startswith("process_resident_memory_bytes "))

@@ -1,63 +1,79 @@
 #!/bin/sh
-# `make bench`: ingest rate, and search throughput and latency as client and server see them, for the demo corpus (the
-# PostgreSQL manual), on an own throw-away cluster with fsync on and the server's defaults; then vector search against
-# FAISS in process, for BENCH_VECTORS (100000) generated vectors; 0 leaves that out.
+# `make bench`: every bar of docs/performance.md, each as a ratio within this run, and a table of them at the end. It
+# works on a throw-away cluster with fsync on (or the one that ASSAY_DATABASE_URL names) and with the server's defaults.
+#
+#   BENCH_ONLY         sections, by commas: demo finding ingest vectors pgvector quarantine filters restart memory
+#   BENCH_VECTORS      vectors of 384 floats (100000); 0 leaves the sections about them out
+#   BENCH_SECONDS      of one measurement (1); BENCH_RUNS measurements where their spread matters (10)
+#   BENCH_MILLION=1    a million vectors too, which takes long; BENCH_PRECISION: at that precision
+#   BENCH_COLLECTIONS  folder of judged collections; BENCH_QUERIES of each at most about so many (2000, 0: all)
+#   BENCH_PORT         where the servers listen (18080)
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
+bin=$root/build/bench
 port=${BENCH_PORT:-18080}
-seconds=${BENCH_SECONDS:-5}
+seconds=${BENCH_SECONDS:-1}
 vectors=${BENCH_VECTORS:-100000}
 work=$(mktemp -d "${TMPDIR:-/tmp}/assay-bench.XXXXXX")
 chmod 755 "$work"
-server=
 given=${ASSAY_DATABASE_URL:-}
 
 finish() {
-    [ -z "$server" ] || { kill -TERM "$server" 2>/dev/null && wait "$server"; } || true
     [ -n "$given" ] || "$root/docker/cluster.sh" stop "$work/pg" >/dev/null 2>&1 || true
     rm -rf "$work"
 }
 trap finish EXIT
 trap 'exit 1' INT TERM
 
+wanted() {
+    [ -z "${BENCH_ONLY:-}" ] || case ",$BENCH_ONLY," in *,"$1",*) ;; *) return 1 ;; esac
+}
+
+# A section that fails says so and the others go on; what the bars say is no failure.
+failed=
+section() {
+    "$@" || failed="$failed
+  $*"
+}
+
+BENCH_VERDICTS=$work/verdicts
+export BENCH_VERDICTS PYTHONUNBUFFERED=1
+python3 "$root/bench/common.py" machine
 database=${given:-$("$root/docker/cluster.sh" start "$work/pg")}
-mkdir -p "$root/build/bench"
-cc -std=c17 -D_GNU_SOURCE -O2 -o "$root/build/bench/load" "$root/bench/load.c"
+export ASSAY_DATABASE_URL="$database" ASSAY_MIGRATIONS_DIR="$root/migrations" \
+    ASSAY_OPENAPI_FILE="$root/build/openapi.json" ASSAY_LOG_LEVEL=warn
+set -- --assayd "$root/build/assayd" --load "$bin/load" --port "$port" --work "$work" --seconds "$seconds"
 
-export ASSAY_DATABASE_URL="$database" ASSAY_LISTEN="127.0.0.1:$port" ASSAY_DATA_DIR="$work/data" \
-    ASSAY_MIGRATIONS_DIR="$root/migrations" ASSAY_OPENAPI_FILE="$root/build/openapi.json" ASSAY_LOG_LEVEL=warn
-"$root/build/assayd" 2>"$work/log" &
-server=$!
-tries=0
-until curl -fsS -o /dev/null "http://127.0.0.1:$port/readyz" 2>/dev/null; do
-    tries=$((tries + 1))
-    [ $tries -lt 300 ] || { cat "$work/log" >&2; exit 1; }
-    sleep 0.1
-done
-ASSAY_KEY=$(cat "$work/data/admin.key")
-ASSAY_URL=http://127.0.0.1:$port
-export ASSAY_KEY ASSAY_URL
-python3 "$root/bench/report.py" --load "$root/build/bench/load" --port "$port" --seconds "$seconds" --work "$work"
-
-# Judged collections, where a checkout has them beside it.
-data=${BENCH_COLLECTIONS:-$root/../shared/data}
-set --
-for folder in "$data"/*/; do
-    [ ! -f "$folder/queries.jsonl" ] || set -- "$@" "$folder"
-done
-if [ $# -gt 0 ]; then
-    echo
-    python3 "$root/bench/finding/finding.py" --queries "${BENCH_QUERIES:-2000}" "$@"
-else
-    echo "finding: skipped, no judged collections in $data (BENCH_COLLECTIONS names another folder)"
+if wanted demo; then
+    section python3 "$root/bench/common.py" serve "$@" --name demo -- \
+        python3 "$root/bench/report.py" --load "$bin/load" --port "$port" --seconds "$seconds" --work "$work"
 fi
-
-kill -TERM "$server" && wait "$server" || true
-server=
-if [ "$vectors" -gt 0 ]; then
-    mkdir "$work/vectors"
-    python3 "$root/bench/vectors.py" --assayd "$root/build/assayd" --load "$root/build/bench/load" \
-        --vectors "$root/build/bench/vectors" --port "$port" --seconds "$seconds" --work "$work" \
-        --dir "$work/vectors" --rows "$vectors"
+if wanted finding; then
+    data=${BENCH_COLLECTIONS:-$root/../shared/data} folders=
+    for folder in "$data"/*/; do
+        [ ! -f "$folder/queries.jsonl" ] || folders="$folders $folder"
+    done
+    if [ -n "$folders" ]; then
+        # shellcheck disable=SC2086
+        section python3 "$root/bench/common.py" serve "$@" --name finding -- \
+            python3 "$root/bench/finding/finding.py" --queries "${BENCH_QUERIES:-2000}" $folders
+    else
+        python3 "$root/bench/common.py" skip 8 "nDCG@10 to plain BM25" \
+            "no judged collections in $data (BENCH_COLLECTIONS names another folder)"
+    fi
 fi
+if wanted ingest && [ -e "$root/bench/ingest.py" ]; then
+    section python3 "$root/bench/ingest.py" "$@" --vectors "$bin/vectors"
+fi
+sections=
+for name in vectors pgvector quarantine filters restart memory; do
+    ! wanted "$name" || sections="$sections${sections:+,}$name"
+done
+[ "${BENCH_MILLION:-0}" != 1 ] || sections="$sections${sections:+,}million"
+if [ -n "$sections" ] && [ "$vectors" -gt 0 ]; then
+    section python3 "$root/bench/vectors.py" "$@" --pgload "$bin/pgload" --vectors "$bin/vectors" \
+        --dir "$work/vectors" --rows "$vectors" --runs "${BENCH_RUNS:-10}" --sections "$sections"
+fi
+python3 "$root/bench/common.py" table
+[ -z "$failed" ] || { echo "bench: did not finish:$failed" >&2; exit 1; }

@@ -1,16 +1,23 @@
 /*
  * The vectors of `make bench`, and what FAISS does with them in process.
  *
- *   vectors make DIR N QUERIES SEED     base.f32, documents.ndjson, and for each filter requests and exact answers
- *   vectors faiss DIR THREADS SECONDS   the same graph in FAISS, searched by FAISS, as one JSON object
+ *   vectors make DIR N QUERIES SEED            base.f32, queries.f32, and queries.b64: a query a line
+ *   vectors documents DIR COLLECTION FROM TO [acl]
+ *                                              documents FROM to TO-1 as NDJSON; acl: each with an access list
+ *   vectors truth DIR NAME [CONDITION...]      NAME.truth: the exact answers among the rows that every condition keeps:
+ *                                              held, old, mass (those sources are hidden), percent, tenth, kind (that
+ *                                              keyword is "y"), below=M (m < M), group=NAME (what that group may see)
+ *   vectors copy DIR                           id, percent, tenth and the vector of each document, in PostgreSQL's
+ * binary COPY format, the vector as pgvector takes it vectors faiss DIR NAME                     an HNSW graph in
+ * FAISS, which answers commands a line on stdin: "recall EF" (against NAME.truth), "run EF THREADS SECONDS"
  *
  * Vectors are 384 floats, clustered (about a thousand around each centre) and of unit length; queries come from the
- * same clusters. A document holds one vector, and metadata that keeps 50 %, 10 %, 1 %, 0.1 % and 0.01 %, independent of
- * the vectors. One document in twenty comes from the source "held", so that it can be quarantined.
+ * same clusters. A document holds one vector, and properties that are independent of the vectors and of each other.
  */
 #include <faiss/c_api/AutoTune_c.h>
 #include <faiss/c_api/Index_c.h>
 #include <faiss/c_api/index_factory_c.h>
+#include <inttypes.h>
 #include <math.h>
 #include <omp.h>
 #include <pthread.h>
@@ -24,21 +31,8 @@
 #include "index/faiss_index.h"
 #include "index/kernel.h"
 
-enum { DIM = 384, PER_CLUSTER = 1000, K = 10, HELD_PART = 20, FILTERS = 7, EFS = 9, SAMPLES_MAX = 2000000 };
-
-/* Keeps one row in `part`; the last is "not held". */
-static const struct filter {
-    const char *name, *json;
-    unsigned part;
-} filters[FILTERS] = {
-    {"all", NULL, 1},
-    {"half", "{\"half\":\"y\"}", 2},
-    {"tenth", "{\"tenth\":\"y\"}", 10},
-    {"percent", "{\"percent\":\"y\"}", 100},
-    {"permille", "{\"permille\":\"y\"}", 1000},
-    {"myriad", "{\"myriad\":\"y\"}", 10000},
-    {"held", NULL, 0},
-};
+enum { DIM = 384, PER_CLUSTER = 1000, K = 10, BATCH = 32, SAMPLES_MAX = 2000000 };
+_Static_assert(BATCH % KERNEL_ROWS == 0, "queries are scored four at a time");
 
 static void fail(const char *what)
 {
@@ -89,12 +83,6 @@ static void vector(uint64_t seed, uint64_t set, uint64_t i, size_t n, float *v)
         fail("a vector of no length");
 }
 
-static bool keeps(size_t filter, uint64_t i)
-{
-    const struct filter *f = &filters[filter];
-    return f->part == 0 ? mix(i ^ 0xABCD) % HELD_PART != 0 : mix(i * 8 + filter) % f->part == 0;
-}
-
 static FILE *create(const char *dir, const char *name, const char *suffix)
 {
     char path[1024];
@@ -117,6 +105,56 @@ static void *load(const char *dir, const char *name, const char *suffix, size_t 
     return data;
 }
 
+/* ---- what a document is beside its vector ---- */
+
+static uint64_t draw(uint64_t i, uint64_t property, uint64_t range)
+{
+    return mix(i * 16 + property) % range;
+}
+
+/* A tenth of the documents is "mass"; of the others one in eighteen each is "held" and "old". */
+static const char *source_of(uint64_t i)
+{
+    uint64_t x = draw(i, 0, 18);
+    return i % 10 == 7 ? "mass" : x == 0 ? "held" : x == 1 ? "old" : "kept";
+}
+
+/* Who may see a document: 2 % are for everyone, 70 % "wide", 20 % "narrow", 8 % "few". */
+static const char *group_of(uint64_t i)
+{
+    uint64_t x = draw(i, 1, 100);
+    return x < 2 ? NULL : x < 72 ? "wide" : x < 92 ? "narrow" : "few";
+}
+
+static const struct keyword {
+    const char *name;
+    unsigned yes, of;
+} keywords[] = {{"percent", 1, 100}, {"tenth", 1, 10}, {"kind", 9, 10}};
+enum { KEYWORDS = sizeof keywords / sizeof keywords[0], M_RANGE = 10000 };
+
+static bool keyword_of(uint64_t i, size_t k)
+{
+    return draw(i, 2 + k, keywords[k].of) < keywords[k].yes;
+}
+
+static uint64_t m_of(uint64_t i)
+{
+    return draw(i, 2 + KEYWORDS, M_RANGE);
+}
+
+static bool keeps(const char *condition, uint64_t i)
+{
+    if (strncmp(condition, "below=", 6) == 0)
+        return m_of(i) < strtoull(condition + 6, NULL, 10);
+    if (strncmp(condition, "group=", 6) == 0)
+        return !group_of(i) || strcmp(group_of(i), condition + 6) == 0;
+    for (size_t k = 0; k < KEYWORDS; k++) {
+        if (strcmp(condition, keywords[k].name) == 0)
+            return keyword_of(i, k);
+    }
+    return strcmp(source_of(i), condition) != 0;
+}
+
 /* ---- make ---- */
 
 /* A sentence of plain English, another for each document, as the checks want it. */
@@ -137,25 +175,86 @@ static void write_text(FILE *f, size_t i)
             did[x >> 3 & 7], what[x >> 6 & 7], where[x >> 9 & 7], i);
 }
 
-static void write_documents(const char *dir, const float *base, size_t n)
+/* A number of a unit vector with nine digits after the point: as exact as a float of such size is. */
+static char *put_number(char *out, float x)
 {
-    FILE *f = create(dir, "documents", ".ndjson");
-    for (size_t i = 0; i < n; i++) {
-        fprintf(f, "{\"collection\":\"vectors\",\"source\":\"%s\",\"id\":\"%zu\",\"text\":\"",
-                keeps(FILTERS - 1, i) ? "kept" : "held", i);
-        write_text(f, i);
-        fputs("\",\"metadata\":{", f);
-        const char *comma = "";
-        for (size_t k = 1; k < FILTERS - 1; k++) {
-            fprintf(f, "%s\"%s\":\"%s\"", comma, filters[k].name, keeps(k, i) ? "y" : "n");
-            comma = ",";
-        }
-        fputs("},\"vector\":[", f);
-        for (size_t d = 0; d < DIM; d++)
-            fprintf(f, "%s%.9g", d ? "," : "", (double)base[i * DIM + d]);
-        fputs("]}\n", f);
+    int64_t n = llrint((double)x * 1e9);
+    if (n < 0)
+        *out++ = '-';
+    n = n < 0 ? -n : n;
+    *out++ = (char)('0' + n / 1000000000);
+    *out++ = '.';
+    for (int i = 8; i >= 0; i--, n /= 10)
+        out[i] = (char)('0' + n % 10);
+    return out + 9;
+}
+
+static void write_document(FILE *f, const char *collection, const float *v, uint64_t i, bool acl, const char *then)
+{
+    char numbers[DIM * 13], *out = numbers;
+    const char *source = source_of(i);
+    fprintf(f, "{\"collection\":\"%s\",\"source\":\"%s\",\"id\":\"%" PRIu64 "\",\"text\":\"", collection, source, i);
+    write_text(f, i);
+    fprintf(f, "\",\"metadata\":{\"m\":%" PRIu64, m_of(i));
+    for (size_t k = 0; k < KEYWORDS; k++)
+        fprintf(f, ",\"%s\":\"%s\"", keywords[k].name, keyword_of(i, k) ? "y" : "n");
+    fputc('}', f);
+    if (acl && group_of(i))
+        fprintf(f, ",\"acl\":[\"group:%s\"]", group_of(i));
+    if (strcmp(source, "old") == 0)
+        fprintf(f, ",\"modified_at\":\"%s\"", then);
+    for (size_t d = 0; d < DIM; d++) {
+        *out++ = ',';
+        out = put_number(out, v[d]);
     }
-    fclose(f);
+    fprintf(f, ",\"vector\":[%.*s]}\n", (int)(out - numbers - 1), numbers + 1);
+}
+
+static void documents(const char *dir, const char *collection, uint64_t from, uint64_t to, bool acl)
+{
+    size_t bytes = 0;
+    float *base = load(dir, "base", ".f32", &bytes);
+    char then[32];
+    time_t when = time(NULL) - 400 * 24 * 3600;
+    struct tm tm;
+    strftime(then, sizeof then, "%Y-%m-%dT%H:%M:%SZ", must(gmtime_r(&when, &tm)));
+    if (to > bytes / (DIM * sizeof(float)))
+        fail("there are not so many vectors");
+    for (uint64_t i = from; i < to; i++)
+        write_document(stdout, collection, base + i * DIM, i, acl, then);
+    free(base);
+}
+
+static void put_be(FILE *f, uint32_t x, int bytes)
+{
+    for (int i = bytes - 1; i >= 0; i--)
+        fputc((int)(x >> 8 * i & 255), f);
+}
+
+static void write_copy(const char *dir)
+{
+    static const char head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* and the literal's own zero: 19 bytes */
+    size_t bytes = 0;
+    float *base = load(dir, "base", ".f32", &bytes);
+    fwrite(head, 1, sizeof head, stdout);
+    for (uint32_t i = 0; i < bytes / (DIM * sizeof(float)); i++) {
+        put_be(stdout, 4, 2);
+        put_be(stdout, 4, 4);
+        put_be(stdout, i, 4);
+        for (size_t k = 0; k < 2; k++) {
+            put_be(stdout, 1, 4);
+            fputc(keyword_of(i, k) ? 'y' : 'n', stdout);
+        }
+        put_be(stdout, 4 + DIM * sizeof(float), 4);
+        put_be(stdout, DIM << 16, 4);
+        for (size_t d = 0; d < DIM; d++) {
+            uint32_t bits;
+            memcpy(&bits, &base[i * DIM + d], sizeof bits);
+            put_be(stdout, bits, 4);
+        }
+    }
+    put_be(stdout, 0xFFFF, 2);
+    free(base);
 }
 
 static void write_base64(FILE *f, const void *bytes, size_t n)
@@ -168,51 +267,73 @@ static void write_base64(FILE *f, const void *bytes, size_t n)
     }
 }
 
-static void write_requests(const char *dir, size_t filter, const float *queries, size_t n)
-{
-    FILE *f = create(dir, filters[filter].name, ".requests");
-    for (size_t i = 0; i < n; i++) {
-        fprintf(f, "{\"collection\":\"vectors\",\"mode\":\"vector\",\"k\":%d,", K);
-        if (filters[filter].json)
-            fprintf(f, "\"filter\":%s,", filters[filter].json);
-        fputs("\"vector\":\"", f);
-        write_base64(f, queries + i * DIM, DIM * sizeof(float));
-        fputs("\"}\n", f);
-    }
-    fclose(f);
-}
-
 struct near {
     float score;
     int32_t row;
 };
 
-/* The K nearest of the rows that the filter keeps, -1 where there are fewer: one line of numbers for each query. */
-static void write_truth(const char *dir, size_t filter, const float *base, size_t n, const float *queries,
-                        size_t n_queries)
+static void insert(struct near top[K + 1], float score, size_t row)
 {
-    int32_t *truth = must(malloc(n_queries * K * sizeof *truth));
-#pragma omp parallel for schedule(dynamic)
-    for (size_t q = 0; q < n_queries; q++) {
-        struct near top[K + 1];
-        size_t found = 0;
-        for (size_t i = 0; i < n; i++) {
-            if (!keeps(filter, i))
-                continue;
-            float score = kernel_dot(queries + q * DIM, base + i * DIM, DIM);
-            size_t at = found;
-            for (; at > 0 && top[at - 1].score < score; at--)
-                top[at] = top[at - 1];
-            top[at] = (struct near){score, (int32_t)i};
-            found += found < K;
-        }
-        for (size_t i = 0; i < K; i++)
-            truth[q * K + i] = i < found ? top[i].row : -1;
+    size_t at = K;
+    for (; at > 0 && top[at - 1].score < score; at--)
+        top[at] = top[at - 1];
+    top[at] = (struct near){score, (int32_t)row};
+}
+
+/* The nearest to each of BATCH queries. */
+static void nearest(const float *base, size_t n, const bool *kept, const float *queries, int32_t *truth)
+{
+    struct near top[BATCH][K + 1];
+    for (size_t q = 0; q < BATCH; q++) {
+        for (size_t i = 0; i <= K; i++)
+            top[q][i] = (struct near){-2, -1};
     }
-    FILE *f = create(dir, filters[filter].name, ".truth");
-    fwrite(truth, sizeof *truth * K, n_queries, f);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t q = 0; kept[i] && q < BATCH; q += KERNEL_ROWS) {
+            const float *four[KERNEL_ROWS];
+            float scores[KERNEL_ROWS];
+            for (size_t k = 0; k < KERNEL_ROWS; k++)
+                four[k] = queries + (q + k) * DIM;
+            kernel_dot4(base + i * DIM, four, DIM, scores);
+            for (size_t k = 0; k < KERNEL_ROWS; k++) {
+                if (scores[k] > top[q + k][K - 1].score)
+                    insert(top[q + k], scores[k], i);
+            }
+        }
+    }
+    for (size_t i = 0; i < BATCH * K; i++)
+        truth[i] = top[i / K][i % K].row;
+}
+
+/* The K nearest of the rows that are kept, -1 where there are fewer: int32 after int32. */
+static void truth(const char *dir, const char *name, char *const *conditions, int n_conditions)
+{
+    size_t bytes = 0;
+    float *base = load(dir, "base", ".f32", &bytes);
+    size_t n = bytes / (DIM * sizeof(float)), matches = 0;
+    float *queries = load(dir, "queries", ".f32", &bytes);
+    size_t n_queries = bytes / (DIM * sizeof(float)), batches = (n_queries + BATCH - 1) / BATCH;
+    int32_t *rows = must(malloc(batches * BATCH * K * sizeof *rows));
+    bool *kept = must(malloc(n * sizeof *kept));
+    queries = must(realloc(queries, batches * BATCH * DIM * sizeof *queries));
+    memset(queries + n_queries * DIM, 0, (batches * BATCH - n_queries) * DIM * sizeof *queries);
+    for (size_t i = 0; i < n; i++) {
+        kept[i] = true;
+        for (int c = 0; c < n_conditions; c++)
+            kept[i] = kept[i] && keeps(conditions[c], i);
+        matches += kept[i];
+    }
+#pragma omp parallel for schedule(dynamic)
+    for (size_t b = 0; b < batches; b++)
+        nearest(base, n, kept, queries + b * BATCH * DIM, rows + b * BATCH * K);
+    FILE *f = create(dir, name, ".truth");
+    fwrite(rows, sizeof *rows * K, n_queries, f);
     fclose(f);
-    free(truth);
+    printf("%zu\n", matches);
+    free(base);
+    free(queries);
+    free(rows);
+    free(kept);
 }
 
 static void make(const char *dir, size_t n, size_t n_queries, uint64_t seed)
@@ -229,11 +350,12 @@ static void make(const char *dir, size_t n, size_t n_queries, uint64_t seed)
     f = create(dir, "queries", ".f32");
     fwrite(queries, sizeof *queries * DIM, n_queries, f);
     fclose(f);
-    write_documents(dir, base, n);
-    for (size_t k = 0; k < FILTERS; k++) {
-        write_requests(dir, k, queries, n_queries);
-        write_truth(dir, k, base, n, queries, n_queries);
+    f = create(dir, "queries", ".b64");
+    for (size_t i = 0; i < n_queries; i++) {
+        write_base64(f, queries + i * DIM, DIM * sizeof(float));
+        fputc('\n', f);
     }
+    fclose(f);
     free(base);
     free(queries);
 }
@@ -241,15 +363,11 @@ static void make(const char *dir, size_t n, size_t n_queries, uint64_t seed)
 /* ---- faiss ---- */
 
 struct run {
-    FaissIndex *index;
-    const struct graph *graph; /* when not NULL: searched by the server's own code */
-    size_t ef;
+    const FaissIndex *index;
     const float *queries;
-    size_t n_queries;
+    size_t n_queries, first, n;
     double until;
     double *ms;
-    size_t n;
-    size_t first;
 };
 
 static double now_s(void)
@@ -259,28 +377,24 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void find(const struct run *r, struct arena *a, size_t q, idx_t rows[K], float scores[K])
+static void find(const struct run *r, size_t q, idx_t rows[K])
 {
-    if (r->graph)
-        (void)graph_search(r->graph, r->queries + q * DIM, K, r->ef, NULL, a, rows, scores);
-    else if (faiss_Index_search(r->index, 1, r->queries + q * DIM, K, scores, rows) != 0)
+    float scores[K];
+    if (faiss_Index_search(r->index, 1, r->queries + q * DIM, K, scores, rows) != 0)
         fail("FAISS does not search");
 }
 
 static void *run_main(void *arg)
 {
     struct run *r = arg;
-    struct arena *a = arena_new(1 << 20);
     omp_set_num_threads(1);
     r->n = 0;
     for (size_t q = r->first; now_s() < r->until && r->n < SAMPLES_MAX; q++) {
         idx_t rows[K];
-        float scores[K];
         double from = now_s();
-        find(r, a, q % r->n_queries, rows, scores);
+        find(r, q % r->n_queries, rows);
         r->ms[r->n++] = (now_s() - from) * 1e3;
     }
-    arena_free(a);
     return NULL;
 }
 
@@ -291,8 +405,7 @@ static int by_value(const void *a, const void *b)
 }
 
 /* Searches per second by `threads`, and the median and 99th percentile of one search, in ms. */
-static void measure(const struct run *like, size_t threads, double seconds, double *per_second, double *p50,
-                    double *p99)
+static void measure(const struct run *like, size_t threads, double seconds)
 {
     struct run *runs = must(calloc(threads, sizeof *runs));
     pthread_t *ids = must(calloc(threads, sizeof *ids));
@@ -310,103 +423,99 @@ static void measure(const struct run *like, size_t threads, double seconds, doub
         pthread_join(ids[t], NULL);
         n += runs[t].n;
     }
+    double took = now_s() - start;
     qsort(runs[0].ms, runs[0].n, sizeof(double), by_value);
-    *per_second = (double)n / (now_s() - start);
-    *p50 = runs[0].ms[runs[0].n / 2];
-    *p99 = runs[0].ms[runs[0].n * 99 / 100];
+    printf("{\"per_second\":%.1f,\"p50_ms\":%.5f,\"p99_ms\":%.5f}\n", (double)n / took, runs[0].ms[runs[0].n / 2],
+           runs[0].ms[runs[0].n * 99 / 100]);
     for (size_t t = 0; t < threads; t++)
         free(runs[t].ms);
     free(runs);
     free(ids);
 }
 
-static double recall(const struct run *r, const int32_t *truth)
+static double recall(const struct run *r, const int32_t *truth_rows)
 {
-    struct arena *a = arena_new(1 << 20);
     size_t hits = 0;
+#pragma omp parallel for schedule(dynamic, 16) reduction(+ : hits)
     for (size_t q = 0; q < r->n_queries; q++) {
         idx_t rows[K];
-        float scores[K];
-        find(r, a, q, rows, scores);
+        find(r, q, rows);
         for (size_t i = 0; i < K; i++) {
             for (size_t k = 0; k < K; k++)
-                hits += rows[i] == truth[q * K + k];
+                hits += rows[i] >= 0 && rows[i] == truth_rows[q * K + k];
         }
     }
-    arena_free(a);
     return (double)hits / (double)(r->n_queries * K);
 }
 
-static void report(struct run *r, const char *name, const int32_t *truth, size_t threads, double seconds)
+static FaissIndex *build(FaissParameterSpace *space, const float *base, size_t n)
 {
-    static const size_t efs[EFS] = {16, 32, 48, 64, 96, 128, 192, 256, 512};
-    FaissParameterSpace *space = NULL;
-    if (faiss_ParameterSpace_new(&space) != 0)
-        fail("FAISS has no parameters");
-    printf("\"%s\":[", name);
-    for (size_t i = 0; i < EFS; i++) {
-        double per_second, p50, p99, one, one_p99, ignored;
-        r->ef = efs[i];
-        if (faiss_ParameterSpace_set_index_parameter(space, r->index, "efSearch", (double)r->ef) != 0)
-            fail("FAISS does not take efSearch");
-        double share = recall(r, truth);
-        measure(r, 1, seconds, &one, &p50, &one_p99);
-        measure(r, threads, seconds, &per_second, &ignored, &p99);
-        printf("%s\n  {\"ef\":%zu,\"recall\":%.4f,\"p50_ms\":%.4f,\"one\":%.0f,\"per_second\":%.0f,\"p99_ms\":%.4f}",
-               i ? "," : "", r->ef, share, p50, one, per_second, p99);
-    }
-    printf("]");
-    faiss_ParameterSpace_free(space);
+    char how[32];
+    FaissIndex *index = NULL;
+    snprintf(how, sizeof how, "HNSW%d,Flat", GRAPH_M);
+    double start = now_s();
+    if (faiss_index_factory(&index, DIM, how, METRIC_INNER_PRODUCT) != 0 ||
+        faiss_ParameterSpace_set_index_parameter(space, index, "efConstruction", GRAPH_EF_CONSTRUCTION) != 0 ||
+        faiss_Index_add(index, (idx_t)n, base) != 0)
+        fail("FAISS does not build");
+    printf("{\"rows\":%zu,\"kernel\":\"%s\",\"graph\":\"%s, efConstruction %d\",\"build_s\":%.2f,\"threads\":%d}\n", n,
+           kernel_version(2)   ? "AVX-512"
+           : kernel_version(1) ? "AVX2"
+                               : "baseline",
+           how, GRAPH_EF_CONSTRUCTION, now_s() - start, omp_get_max_threads());
+    return index;
 }
 
-static void reference(const char *dir, size_t threads, double seconds)
+static void reference(const char *dir, const char *name)
 {
     size_t bytes = 0;
-    char how[32];
     float *base = load(dir, "base", ".f32", &bytes);
     size_t n = bytes / (DIM * sizeof(float));
     struct run r = {.queries = load(dir, "queries", ".f32", &bytes)};
     r.n_queries = bytes / (DIM * sizeof(float));
-    int32_t *truth = load(dir, "all", ".truth", &bytes);
+    int32_t *rows = load(dir, name, ".truth", &bytes);
+    if (bytes != r.n_queries * K * sizeof *rows)
+        fail("the answers are not those of the queries");
     FaissParameterSpace *space = NULL;
-    snprintf(how, sizeof how, "HNSW%d,Flat", GRAPH_M);
-    double start = now_s();
-    if (faiss_index_factory(&r.index, DIM, how, METRIC_INNER_PRODUCT) != 0 || faiss_ParameterSpace_new(&space) != 0 ||
-        faiss_ParameterSpace_set_index_parameter(space, r.index, "efConstruction", GRAPH_EF_CONSTRUCTION) != 0 ||
-        faiss_Index_add(r.index, (idx_t)n, base) != 0)
-        fail("FAISS does not build");
-    printf("{\"rows\":%zu,\"threads\":%zu,\"kernel\":\"%s\",\"build_s\":%.1f,\n", n, threads,
-           kernel_version(2)   ? "avx512"
-           : kernel_version(1) ? "avx2"
-                               : "baseline",
-           now_s() - start);
-    report(&r, "faiss", truth, threads, seconds);
-    if (getenv("BENCH_VECTORS_GRAPH")) {
-        atomic_bool cancel = false;
-        struct err err = {0};
-        struct graph *graph = NULL;
-        start = now_s();
-        if (graph_build(base, n, DIM, NULL, omp_get_max_threads(), &cancel, &graph, &err) != ASSAY_OK)
-            fail("no graph");
-        r.graph = graph;
-        printf(",\n");
-        report(&r, "graph", truth, threads, seconds);
-        graph_free(graph);
-    }
-    printf("}\n");
-    faiss_ParameterSpace_free(space);
-    faiss_Index_free(r.index);
+    if (faiss_ParameterSpace_new(&space) != 0)
+        fail("FAISS has no parameters");
+    FaissIndex *index = build(space, base, n);
     free(base);
-    free(truth);
+    r.index = index;
+    char line[128];
+    fflush(stdout);
+    while (fgets(line, sizeof line, stdin)) {
+        char *at = strchr(line, ' ');
+        size_t ef = at ? strtoull(at, &at, 10) : 0;
+        if (ef == 0 || faiss_ParameterSpace_set_index_parameter(space, index, "efSearch", (double)ef) != 0)
+            fail("FAISS does not take efSearch");
+        if (strncmp(line, "recall ", 7) == 0) {
+            printf("{\"recall\":%.6f}\n", recall(&r, rows));
+        } else {
+            size_t threads = strtoull(at, &at, 10);
+            measure(&r, threads ? threads : 1, strtod(at, NULL));
+        }
+        fflush(stdout);
+    }
+    faiss_ParameterSpace_free(space);
+    faiss_Index_free(index);
+    free(rows);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 6 && strcmp(argv[1], "make") == 0)
+    const char *what = argc > 2 ? argv[1] : "";
+    if (argc == 6 && strcmp(what, "make") == 0)
         make(argv[2], strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10));
-    else if (argc == 5 && strcmp(argv[1], "faiss") == 0)
-        reference(argv[2], strtoull(argv[3], NULL, 10), strtod(argv[4], NULL));
+    else if ((argc == 6 || argc == 7) && strcmp(what, "documents") == 0)
+        documents(argv[2], argv[3], strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10), argc == 7);
+    else if (argc == 3 && strcmp(what, "copy") == 0)
+        write_copy(argv[2]);
+    else if (argc > 3 && strcmp(what, "truth") == 0)
+        truth(argv[2], argv[3], argv + 4, argc - 4);
+    else if (argc == 4 && strcmp(what, "faiss") == 0)
+        reference(argv[2], argv[3]);
     else
-        fail("usage: vectors make DIR N QUERIES SEED | vectors faiss DIR THREADS SECONDS");
+        fail("usage: vectors make|documents|truth|copy|faiss DIR ... (see the head of bench/vectors.c)");
     return 0;
 }

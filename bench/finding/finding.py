@@ -21,8 +21,12 @@ import urllib.parse
 import metrics
 import reference
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from common import verdict  # noqa: E402
+
 MODES = ("lexical", "hybrid", "vector")
 QUERY_BYTES_MAX, K_MAX = 8192, 1000
+BARS = {"lexical": 0.97, "hybrid": 1.0}
 
 
 class Server:
@@ -208,8 +212,15 @@ def summary(results, modes):
     print(f"  {'':22}" + "".join(f"{m:>12}" for m in modes))
     for name, ratios in results:
         print(f"  {name:22}" + "".join(f"{ratios[m]:12.3f}" for m in modes))
-    means = (math.exp(sum(math.log(max(r[m], 1e-9)) for _, r in results) / len(results)) for m in modes)
-    print(f"  {'geometric mean':22}" + "".join(f"{v:12.3f}" for v in means))
+    means = {m: math.exp(sum(math.log(max(r[m], 1e-9)) for _, r in results) / len(results)) for m in modes}
+    print(f"  {'geometric mean':22}" + "".join(f"{v:12.3f}" for v in means.values()))
+    for name, ratios in results:
+        for mode, floor in BARS.items():
+            if mode in modes:
+                verdict(8, f"nDCG@10 to plain BM25, {mode}, {name}", ratios[mode], ">=", floor, "the better BM25 of this run")
+    if "hybrid" in modes:
+        verdict(8, "nDCG@10 to plain BM25, hybrid, geometric mean", means["hybrid"], ">=", 1.05,
+                f"{len(results)} collections")
 
 
 def main():
