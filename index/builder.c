@@ -69,6 +69,7 @@ static void run(struct build_job *job)
 static void *builder_main(void *arg)
 {
     struct builder *b = arg;
+    (void)pthread_setname_np(pthread_self(), "builder");
     /* Searches go first where cores are scarce, by about three to one; OpenMP's threads inherit it. */
     if (setpriority(PRIO_PROCESS, (id_t)gettid(), BUILD_NICE) != 0) {
         log_warn("the builder runs at the priority of searches", "errno=%d", errno);

@@ -87,13 +87,26 @@ static struct tracked *track(struct follower *f, size_t i, const struct collecti
 }
 
 /* The database is older than the index: it was restored from a backup. What the index holds is not to be trusted. */
-static enum assay_code start_over(struct tracked *t, struct collection *c, int64_t head, struct err *err)
+static enum assay_code start_over(struct follower *f, struct tracked *t, struct collection *c, int64_t head,
+                                  struct err *err)
 {
     log_warn("the change log went back: building the index anew", "collection=%.*s applied=%lld head=%lld",
              STR_FMT(c->name), (long long)t->applied, (long long)head);
+    handover_drop(f->server->handover, c->id);
     TRY(vindex_collection_reset(c->index, err));
     t->applied = 0;
     t->dirty = true;
+    return ASSAY_OK;
+}
+
+static enum assay_code apply(struct follower *f, struct tracked *t, struct collection *c,
+                             const struct vindex_change *changes, size_t n, int64_t upto, const struct digest *commit,
+                             struct err *err)
+{
+    TRY(vindex_apply(c->index, changes, n, upto, commit, err));
+    t->applied = upto;
+    t->dirty = true;
+    metrics_add(f->server->metrics, METRIC_APPLIED_CHANGES, (int64_t)n);
     return ASSAY_OK;
 }
 
@@ -104,6 +117,12 @@ static enum assay_code apply_batch(struct follower *f, struct tracked *t, struct
     size_t n;
     int64_t upto;
     struct digest commit;
+    struct handed handed;
+    if (handover_take(f->server->handover, c->id, t->applied, &handed)) {
+        enum assay_code code = apply(f, t, c, handed.changes, handed.n, handed.upto, &handed.commit, err);
+        arena_free(handed.arena);
+        return code;
+    }
     struct call call = store_call(f, READ_STALL_S);
     TRY(store_answered(f,
                        store_changes_read(f->server->store, &call, c->id, t->applied, BATCH_CHANGES, &changes, &n,
@@ -111,11 +130,7 @@ static enum assay_code apply_batch(struct follower *f, struct tracked *t, struct
                        err));
     if (n == 0)
         return ASSAY_OK;
-    TRY(vindex_apply(c->index, changes, n, upto, &commit, err));
-    t->applied = upto;
-    t->dirty = true;
-    metrics_add(f->server->metrics, METRIC_APPLIED_CHANGES, (int64_t)n);
-    return ASSAY_OK;
+    return apply(f, t, c, changes, n, upto, &commit, err);
 }
 
 static const struct change_head *find_head(const struct change_head *heads, size_t n, int32_t id)
@@ -142,7 +157,7 @@ static enum assay_code apply_all(struct follower *f, const struct change_head *h
         struct err own = {0};
         struct arena_mark mark = arena_mark(f->arena);
         if (t->applied > head->seq)
-            code = start_over(t, c, head->seq, &own);
+            code = start_over(f, t, c, head->seq, &own);
         if (code == ASSAY_OK && t->applied < head->seq)
             code = apply_batch(f, t, c, &own);
         arena_rollback(f->arena, mark);
@@ -265,6 +280,7 @@ static void nap(struct follower *f, enum assay_code code, int64_t next_deadline_
 static void *run(void *arg)
 {
     struct follower *f = arg;
+    (void)pthread_setname_np(pthread_self(), "follower");
     while (!atomic_load(&f->stopping)) {
         bool behind = false;
         struct err err = {0};

@@ -64,7 +64,7 @@ void intake_run_finish(struct intake *in, const struct call *call, struct intake
 
 static enum assay_code put_all(struct intake *in, const struct call *call, struct intake_run *run,
                                struct document_put *puts, size_t n, struct put_result *results,
-                               struct store_commit *commit, struct err *err)
+                               struct documents_written *written, struct store_commit *commit, struct err *err)
 {
     const struct collection *c = run->collection;
     bool work = false;
@@ -81,6 +81,7 @@ static enum assay_code put_all(struct intake *in, const struct call *call, struc
         .check_duplicates = c->pipeline.checks.duplicate,
         .docs = puts,
         .n = n,
+        .written = written,
     };
     return store_documents_put(in->server->store, call, &put, results, commit, err);
 }
@@ -88,10 +89,10 @@ static enum assay_code put_all(struct intake *in, const struct call *call, struc
 /* The whole batch in one transaction. When that fails by a document's fault (not by PostgreSQL being away), each on its
  * own, so that one bad document takes no other with it. */
 static enum assay_code put_isolated(struct intake *in, const struct call *call, struct intake_run *run,
-                                    const struct prepared *b, struct put_result *results, struct store_commit *commit,
+                                    struct prepared *b, struct put_result *results, struct store_commit *commit,
                                     struct err *err)
 {
-    enum assay_code code = put_all(in, call, run, b->puts, b->n_puts, results, commit, err);
+    enum assay_code code = put_all(in, call, run, b->puts, b->n_puts, results, &b->written, commit, err);
     if (code == ASSAY_OK || code == ASSAY_UNAVAILABLE || b->n_puts == 1)
         return code;
     log_err(LOG_WARN, "a batch failed and is stored one document at a time", err);
@@ -99,7 +100,7 @@ static enum assay_code put_isolated(struct intake *in, const struct call *call, 
     for (size_t i = 0; i < b->n_puts; i++) {
         struct store_commit one = {0};
         struct err *own = &b->results[b->doc_of[i]].err;
-        code = put_all(in, call, run, &b->puts[i], 1, &results[i], &one, own);
+        code = put_all(in, call, run, &b->puts[i], 1, &results[i], NULL, &one, own);
         if (code == ASSAY_UNAVAILABLE) {
             code = err_set(err, ASSAY_UNAVAILABLE, own->slug, "%s", own->detail);
             err_clear(own);
@@ -189,10 +190,11 @@ static void count(struct intake *in, struct intake_run *run, const struct prepar
     metrics_add(m, METRIC_INGEST_BYTES, bytes);
 }
 
-enum assay_code intake_commit(struct intake *in, const struct call *call, struct intake_run *run,
-                              const struct prepared *b, struct store_commit *commit, struct err *err)
+enum assay_code intake_commit(struct intake *in, const struct call *call, struct intake_run *run, struct prepared *b,
+                              struct store_commit *commit, struct err *err)
 {
     *commit = (struct store_commit){0};
+    b->written = (struct documents_written){0};
     if (b->n_puts > 0) {
         struct put_result *stored = ARENA_ARRAY(call->arena, struct put_result, b->n_puts);
         enum assay_code code = put_isolated(in, call, run, b, stored, commit, err);
@@ -201,8 +203,6 @@ enum assay_code intake_commit(struct intake *in, const struct call *call, struct
                 take_result(&b->results[b->doc_of[i]], &b->puts[i], &stored[i]);
             code = put_moved(in, call, run, b, stored, commit, err);
         }
-        if (commit->seq > 0)
-            follower_notify(in->server->follower);
         TRY(code);
     }
     count(in, run, b);
@@ -217,5 +217,8 @@ enum assay_code intake_put(struct intake *in, const struct call *call, struct in
     *commit = (struct store_commit){0};
     memset(results, 0, n * sizeof *results);
     TRY(intake_prepare(in, call, run->collection, docs, n, false, results, &batch, err));
-    return intake_commit(in, call, run, &batch, commit, err);
+    enum assay_code code = intake_commit(in, call, run, &batch, commit, err);
+    if (commit->seq > 0)
+        follower_notify(in->server->follower);
+    return code;
 }

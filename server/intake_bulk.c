@@ -65,11 +65,21 @@ static void commit_batch(struct bulk *b, struct batch *batch)
 {
     batch->call.deadline_us = clock_mono_us() + BATCH_TIMEOUT_S * CLOCK_SECOND;
     batch->code = intake_commit(b->in, &batch->call, &batch->to->run, &batch->prepared, &batch->commit, &batch->err);
+    const struct documents_written *written = &batch->prepared.written;
+    struct server *server = b->in->server;
+    if (batch->code == ASSAY_OK && written->n > 0) {
+        /* What settle() asks of the batch from here on does not lie in its arena. */
+        handover_give(server->handover, batch->to->run.collection->id, written, batch->call.arena);
+        batch->call.arena = arena_new(BATCH_ARENA);
+    }
+    if (batch->commit.seq > 0)
+        follower_notify(server->follower);
 }
 
 static void *writer_main(void *ctx)
 {
     struct bulk *b = ctx;
+    (void)pthread_setname_np(pthread_self(), "intake");
     log_bind(b->call->request_id);
     pthread_mutex_lock(&b->lock);
     while (!b->stop || b->todo) {

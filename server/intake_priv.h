@@ -21,6 +21,7 @@ struct prepared {
     struct document_put *puts; /* of those that were not rejected */
     size_t *doc_of;            /* doc_of[i]: which document puts[i] is */
     size_t n_puts;
+    struct documents_written written; /* after intake_commit: by one transaction for the whole batch; else empty */
 };
 
 /* What is asked again and again about one document while a batch is prepared. */
@@ -36,8 +37,9 @@ struct received {
 enum assay_code intake_prepare(struct intake *in, const struct call *call, struct collection *c,
                                const struct intake_document *docs, size_t n, bool force, struct intake_result *results,
                                struct prepared *out, struct err *err) MUST_USE;
+/* The caller notifies the follower when there is a commit, also after an error. */
 enum assay_code intake_commit(struct intake *in, const struct call *call, struct intake_run *run,
-                              const struct prepared *batch, struct store_commit *commit, struct err *err) MUST_USE;
+                              struct prepared *batch, struct store_commit *commit, struct err *err) MUST_USE;
 
 /* Reads one document's content and settles what follows from it alone. ASSAY_UNPROCESSABLE and the like are the
  * document's own. */

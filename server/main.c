@@ -295,6 +295,7 @@ static enum assay_code start(struct app *app, const struct call *call, struct er
     TRY(need(s->jobs, "jobs", err));
     s->workers = workers_new(c->worker_threads, (size_t)c->worker_threads * WORKER_QUEUE_PER_THREAD);
     TRY(need(s->workers, "the worker threads", err));
+    s->handover = handover_new();
     s->follower = follower_new(s);
     TRY(need(s->follower, "the follower", err));
     if (!follower_start(s->follower))
@@ -316,6 +317,7 @@ static void stop(struct app *app)
     jobs_free(s->jobs);
     workers_free(s->workers);
     follower_free(s->follower); /* writes the last checkpoint */
+    handover_free(s->handover);
     receipts_free(s->receipts);
     query_embedder_free(s->query_embedder);
     intake_free(s->intake);

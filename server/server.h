@@ -12,6 +12,7 @@
 #include "server/catalog.h"
 #include "server/config.h"
 #include "server/follower.h"
+#include "server/handover.h"
 #include "server/intake.h"
 #include "server/jobs.h"
 #include "server/metrics.h"
@@ -26,6 +27,7 @@ struct server {
     struct vindex *vindex;
     struct auth *auth;
     struct catalog *catalog;   /* collections in memory */
+    struct handover *handover; /* ingest -> follower */
     struct follower *follower; /* change log -> index; clock; sweeper */
     struct outbound *outbound; /* calls to endpoints */
     struct intake *intake;

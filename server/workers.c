@@ -25,6 +25,7 @@ struct workers {
 static void *worker_main(void *arg)
 {
     struct workers *w = arg;
+    (void)pthread_setname_np(pthread_self(), "worker");
     for (;;) {
         pthread_mutex_lock(&w->lock);
         while (w->queued == 0 && !w->stopping)

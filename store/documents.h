@@ -65,6 +65,13 @@ struct put_result {
     const char *slug;
     char detail[160];
 };
+/* What a put wrote, as store_changes_read would give it: for an index on this server. */
+struct documents_written {
+    struct vindex_change *changes; /* in order; points into the call's arena and to what the documents point to */
+    size_t n;                      /* 0: not all of it is at hand, and the log has to be read */
+    int64_t from, upto;            /* their numbers: (from, upto] */
+    struct digest commit;          /* that they end at */
+};
 struct documents_put {
     int32_t collection;
     struct digest pipeline, embedder;
@@ -73,6 +80,7 @@ struct documents_put {
     bool check_duplicates; /* the pipeline's duplicate check */
     struct document_put *docs;
     size_t n;
+    struct documents_written *written; /* out; NULL: not wanted */
 };
 /* One transaction for the batch; each document stands alone within it (results[i]). Same version as current: only acl,
  * modified_at or source are brought up to date (TOUCHED) or nothing (UNCHANGED: no row written). Otherwise the new

@@ -216,6 +216,8 @@ static enum assay_code put_body(struct tx *tx, void *ctx, struct err *err)
     struct put *p = ctx;
     *p->commit = (struct store_commit){0};
     p->arena = tx_arena(tx);
+    p->added = NULL; /* an attempt before this one is gone, its arena with it */
+    p->n_added = p->cap_added = 0;
     TRY(tx_exec(tx, &put_plans, NULL, NULL, err));
     TRY(writer_begin(tx, p->in->collection, &p->w, err));
     p->w.run = str_of(p->in->run);
@@ -230,7 +232,9 @@ static enum assay_code put_body(struct tx *tx, void *ctx, struct err *err)
         p->w.now_us++; /* versions of one document never share their moment */
     }
     TRY(count_states(p, err));
-    return writer_commit(&p->w, "documents.put", p->commit, err);
+    TRY(writer_commit(&p->w, "documents.put", p->commit, err));
+    put_tell_written(p);
+    return ASSAY_OK;
 }
 
 enum assay_code store_documents_put(struct store *s, const struct call *call, const struct documents_put *in,

@@ -283,6 +283,7 @@ static enum assay_code write_chunks(struct put *p, struct err *err)
             note_add(p, d, c->id, &c->in->id, c->state);
             if (c->exists)
                 continue;
+            put_note_written(p, d, c);
             wire_chunk(&chunks, p, d, c);
             wire_checks(&checks, p, c);
         }

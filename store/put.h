@@ -55,6 +55,12 @@ struct put_doc {
     struct put_chunk *chunks; /* in->n_chunks of them, with PUT_VERSION */
 };
 
+/* A new chunk and its document. */
+struct put_added {
+    const struct put_doc *doc;
+    const struct put_chunk *chunk;
+};
+
 struct put_source {
     int32_t id;
     bool active;
@@ -71,10 +77,15 @@ struct put {
     struct put_source *source_rows;
     struct put_doc *docs; /* of this round */
     size_t n;
+    struct put_added *added; /* of all rounds, in the order of their changes */
+    size_t n_added, cap_added;
     struct ids left; /* chunks that were retired in this round */
 };
 
 enum assay_code put_plan(struct put *p, struct err *err) MUST_USE;
 enum assay_code put_write(struct put *p, struct err *err) MUST_USE;
+void put_note_written(struct put *p, const struct put_doc *d, const struct put_chunk *c);
+/* After the commit has been numbered: fills in->written. */
+void put_tell_written(struct put *p);
 
 #endif

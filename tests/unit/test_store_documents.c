@@ -234,6 +234,38 @@ static void test_store_documents_put__first_of_equal_texts_in_a_batch_stays_acti
     assert_true(str_eqc(chunk.checks[1].check, "length") && chunk.checks[1].outcome == 2);
 }
 
+/* check_written of the fixture compares what is told with the log, here and in every other test. */
+static void test_store_documents_put__tells_what_it_wrote_when_all_of_it_is_new(void **state)
+{
+    FIXTURE;
+    add_source(f, "s", "P10D");
+    struct str groups[] = {STR_LIT("group:a"), STR_LIT("")};
+    const float vector[4] = {1, 0.5f, -2, 0};
+    struct document_put d[] = {doc(f, "a", "s", "one|!two|one"), doc(f, "b", "s", "one|three"),
+                               doc(f, "c", "s", "four")};
+    d[0].uri = d[0].group = d[0].metadata_json = (struct str){0};
+    d[1].has_acl = true;
+    d[1].acl = (struct str_list){groups, 2};
+    d[1].has_modified_at = true;
+    d[1].modified_at_us = clock_now_us() - 20 * CLOCK_DAY; /* stale */
+    d[2].chunks[0].embedding = vector;
+    d[2].chunks[0].heading = STR_LIT("A > B");
+    d[2].chunks[0].page = 7;
+    d[2].chunks[0].quality = 1.0 / 3;
+    struct put_result r[3];
+    struct store_commit commit;
+    OK(put_docs(f, d, 3, r, &commit));
+    assert_int_equal(f->written, 6);
+    put1(f, doc(f, "a", "s", "one|five"), NULL); /* retires rows of before */
+    assert_int_equal(f->written, 0);
+    d[2].source = STR_LIT("nowhere");
+    d[1] = doc(f, "e", "s", "six");
+    OK(put_docs(f, d + 1, 2, r, &commit)); /* a rejected one is no part of it */
+    assert_int_equal(f->written, 1);
+    assert_int_equal(put1(f, d[1], &commit).outcome, PUT_UNCHANGED);
+    assert_int_equal(f->written, 0);
+}
+
 static void test_store_document_delete__hides_keeps_and_lets_it_return(void **state)
 {
     FIXTURE;
@@ -349,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_store_documents_put__client_vectors_may_change_alone),
         cmocka_unit_test(test_store_documents_put__holds_duplicates_and_promotes_one),
         cmocka_unit_test(test_store_documents_put__first_of_equal_texts_in_a_batch_stays_active),
+        cmocka_unit_test(test_store_documents_put__tells_what_it_wrote_when_all_of_it_is_new),
         cmocka_unit_test(test_store_document_delete__hides_keeps_and_lets_it_return),
         cmocka_unit_test(test_store_changes_read__replays_exactly_whatever_the_page),
         cmocka_unit_test(test_store_documents_put__two_writers_make_one_dense_log),

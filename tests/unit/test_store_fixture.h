@@ -40,6 +40,7 @@ struct fixture {
     struct err err;
     struct collection_row collection;
     int serial;
+    size_t written; /* how many changes the last put told of */
 };
 
 #define OK(expr)                                                                                                       \
@@ -240,21 +241,86 @@ UNUSED_OK static struct document_put doc(struct fixture *f, const char *key, con
     return d;
 }
 
+/* Present, absent and equal alike: an index tells an empty string from an absent one. */
+UNUSED_OK static void assert_same_str(struct str a, struct str b)
+{
+    assert_int_equal(a.ptr == NULL, b.ptr == NULL);
+    assert_true(str_eq(a, b));
+}
+
+UNUSED_OK static void assert_same_change(const struct vindex_change *a, const struct vindex_change *b)
+{
+    const struct str as[] = {a->key,        a->uri,      a->title, a->text,  a->heading,    a->metadata_json,
+                             a->media_type, a->language, a->run,   a->group, a->source_name};
+    const struct str bs[] = {b->key,        b->uri,      b->title, b->text,  b->heading,    b->metadata_json,
+                             b->media_type, b->language, b->run,   b->group, b->source_name};
+    const struct vindex_change *both[] = {a, b};
+    int64_t numbers[2][13];
+    for (size_t i = 0; i < 2; i++) {
+        const struct vindex_change *c = both[i];
+        const int64_t all[13] = {c->seq,
+                                 c->kind,
+                                 c->state,
+                                 c->chunk,
+                                 c->document,
+                                 c->source,
+                                 (int64_t)c->from,
+                                 (int64_t)c->to,
+                                 c->page,
+                                 c->has_acl ? (int64_t)c->acl.n : -1,
+                                 c->modified_at_us,
+                                 c->source_active,
+                                 c->max_age_us};
+        memcpy(numbers[i], all, sizeof all);
+    }
+    assert_memory_equal(numbers[0], numbers[1], sizeof numbers[0]);
+    for (size_t i = 0; i < sizeof as / sizeof *as; i++)
+        assert_same_str(as[i], bs[i]);
+    for (size_t i = 0; a->has_acl && i < a->acl.n; i++)
+        assert_same_str(a->acl.items[i], b->acl.items[i]);
+    assert_true(digest_eq(&a->chunk_id, &b->chunk_id) && digest_eq(&a->version, &b->version));
+    assert_true(digest_eq(&a->pipeline, &b->pipeline) && a->quality == b->quality);
+    assert_int_equal(a->embedding == NULL, b->embedding == NULL);
+    if (a->embedding)
+        assert_memory_equal(a->embedding, b->embedding, 4 * sizeof *a->embedding);
+}
+
+/* What a put says it wrote is what the log says. */
+UNUSED_OK static void check_written(struct fixture *f, const struct documents_written *w)
+{
+    struct vindex_change *log;
+    struct digest commit;
+    int64_t upto;
+    size_t n;
+    if (w->n == 0)
+        return;
+    OK(store_changes_read(f->store, &f->call, f->collection.id, w->from, w->n, &log, &n, &upto, &commit, &f->err));
+    assert_int_equal(n, w->n);
+    assert_int_equal(upto, w->upto);
+    assert_true(digest_eq(&commit, &w->commit));
+    for (size_t i = 0; i < n; i++)
+        assert_same_change(&w->changes[i], &log[i]);
+}
+
 UNUSED_OK static enum assay_code put_docs(struct fixture *f, struct document_put *docs, size_t n,
                                           struct put_result *results, struct store_commit *commit)
 {
     char run[UUID_TEXT + 1];
+    struct documents_written written = {0};
     struct documents_put in = {.collection = f->collection.id,
                                .pipeline = f->collection.pipeline,
                                .dim = 4,
                                .run = run,
                                .check_duplicates = true,
                                .docs = docs,
-                               .n = n};
+                               .n = n,
+                               .written = &written};
     uuid_new(run);
     digest_sha256("embedder", 8, &in.embedder);
     TRY(store_run_start(f->store, &f->call, f->collection.id, run, RUN_INGEST, &f->collection.pipeline, &f->err));
     TRY(store_documents_put(f->store, &f->call, &in, results, commit, &f->err));
+    check_written(f, &written);
+    f->written = written.n;
     return store_run_finish(f->store, &f->call, f->collection.id, run, true, STR_LIT("{\"documents\":1}"), &f->err);
 }
 
