@@ -41,10 +41,10 @@ void metrics_add(struct metrics *m, enum metrics_counter c, int64_t n);
 
 struct server;
 /* Writes the whole exposition. openmetrics chooses the format. Database-backed gauges (chunks by state, quarantine by
- * reason, quality index, usable ratio, freshness lag) come from a cache that the follower refreshes, so that a scrape
+ * reason, quality index, usable ratio, freshness lag) come from a cache that the sweeper refreshes, so that a scrape
  * asks PostgreSQL for nothing and works while it is away. */
 void metrics_write(struct server *s, bool openmetrics, struct buf *out);
-/* Called by the follower every few seconds. Blocks on PostgreSQL. */
+/* Called by the sweeper, every few seconds where that is cheap. Blocks on PostgreSQL. */
 void metrics_refresh(struct server *s);
 
 #endif

@@ -15,7 +15,7 @@
 #include "server/server.h"
 #include "store/quality.h"
 
-enum { REFRESH_SECONDS = 10 };
+enum { REFRESH_SECONDS = 120 }; /* some 20 million chunks */
 
 static void sum_sources(const struct collection *c, const struct quality_source_row *rows, size_t n,
                         struct metrics_collection *out)

@@ -16,6 +16,7 @@
 enum {
     STEP_DOCUMENTS = 500, /* of one transaction: other writers of the collection wait for no more than that */
     METRICS_EVERY_S = 5,
+    METRICS_SHARE = 100, /* their aggregates read every chunk: they may take one part in so many of the time */
     KEYS_EVERY_S = 60,
     CALL_TIMEOUT_S = 30,
     NAP_MS_MAX = 1000
@@ -118,8 +119,10 @@ static void *run(void *arg)
         if (clock_now_us() >= s->sweep_due_us)
             sweep(s);
         if (clock_mono_us() >= s->metrics_due_us) {
+            int64_t begun_us = clock_mono_us();
             metrics_refresh(s->server);
-            s->metrics_due_us = clock_mono_us() + METRICS_EVERY_S * CLOCK_SECOND;
+            int64_t now_us = clock_mono_us();
+            s->metrics_due_us = now_us + METRICS_EVERY_S * CLOCK_SECOND + METRICS_SHARE * (now_us - begun_us);
         }
         if (clock_mono_us() >= s->keys_due_us) {
             reload_keys(s);
