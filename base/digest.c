@@ -145,15 +145,26 @@ bool uuid_valid(struct str s)
     return true;
 }
 
-static int base64_value(char c)
+#define BASE64_RUN(from, value)                                                                                        \
+    [(from)] = (value) + 1, [(from) + 1] = (value) + 2, [(from) + 2] = (value) + 3, [(from) + 3] = (value) + 4,        \
+    [(from) + 4] = (value) + 5
+/* One more than the value, 0 where a byte is none of the alphabet (RFC 4648, section 4). */
+static const uint8_t base64_values[256] = {
+    BASE64_RUN('A', 0),  BASE64_RUN('F', 5),  BASE64_RUN('K', 10), BASE64_RUN('P', 15), BASE64_RUN('U', 20), ['Z'] = 26,
+    BASE64_RUN('a', 26), BASE64_RUN('f', 31), BASE64_RUN('k', 36), BASE64_RUN('p', 41), BASE64_RUN('u', 46), ['z'] = 52,
+    BASE64_RUN('0', 52), BASE64_RUN('5', 57), ['+'] = 63,          ['/'] = 64};
+
+/* The 24 bits of four letters, the last `padding` of which count as zeroes; UINT32_MAX: not base64. */
+static uint32_t base64_quad(const char *in, size_t padding)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
+    uint32_t bits = 0;
+    for (size_t i = 0; i < 4; i++) {
+        uint32_t v = i < 4 - padding ? base64_values[(uint8_t)in[i]] : 1;
+        if (v == 0)
+            return UINT32_MAX;
+        bits = bits << 6U | (v - 1);
+    }
+    return bits;
 }
 
 bool base64_decode(struct arena *a, struct str in, struct str *out)
@@ -163,25 +174,21 @@ bool base64_decode(struct arena *a, struct str in, struct str *out)
     size_t padding = 0;
     while (padding < 2 && padding < in.len && in.ptr[in.len - 1 - padding] == '=')
         padding++;
-    char *bytes = arena_alloc(a, in.len / 4 * 3 + 1);
+    uint8_t *bytes = arena_alloc(a, in.len / 4 * 3 + 1);
     size_t n = 0;
-    uint32_t bits = 0;
-    for (size_t i = 0; i < in.len - padding; i++) {
-        int v = base64_value(in.ptr[i]);
-        if (v < 0)
+    for (size_t i = 0; i < in.len; i += 4) {
+        size_t absent = i + 4 == in.len ? padding : 0;
+        uint32_t bits = base64_quad(in.ptr + i, absent);
+        /* Bits left over at the end must be zero, so that one content has one encoding. */
+        if (bits == UINT32_MAX || (bits & ((1U << 8 * absent) - 1U)) != 0)
             return false;
-        bits = bits << 6U | (uint32_t)v;
-        if (i % 4 == 0)
-            continue;
-        unsigned spare = 6U - 2U * (unsigned)(i % 4); /* 4, 2, 0 bits left over for the next byte */
-        bytes[n++] = (char)(bits >> spare & 0xFFU);
-        bits &= (1U << spare) - 1U;
+        bytes[n] = (uint8_t)(bits >> 16U);
+        bytes[n + 1] = (uint8_t)(bits >> 8U);
+        bytes[n + 2] = (uint8_t)bits;
+        n += 3 - absent;
     }
-    /* Bits left over at the end must be zero, so that one content has one encoding. */
-    if (bits != 0)
-        return false;
     bytes[n] = '\0';
-    *out = (struct str){bytes, n};
+    *out = (struct str){(char *)bytes, n};
     return true;
 }
 

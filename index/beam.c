@@ -14,7 +14,8 @@ enum {
     AHEAD = 2 * KERNEL_ROWS, /* rows whose vectors are fetched while others are scored */
     THROUGH_MAX = 32,        /* allowed neighbours of a row, from when on hidden ones are not looked through */
     SURE = 4,                /* by codes: as many times k of the beam's best are scored by their vectors */
-    SURE_MIN = 32            /* and at least as many */
+    SURE_MIN = 32,           /* and at least as many */
+    QUEUE_MAX = 16384        /* hidden rows to look around for where to begin */
 };
 
 /* One of the best rows so far. */
@@ -277,16 +278,13 @@ static void look_through(struct walk *w, uint32_t row)
     }
 }
 
-/* Where the walk over allowed rows begins: the first that a breadth-first look around `from` finds. */
-static void begin(struct walk *w, uint32_t from, uint32_t *queue, size_t cap)
+/* Where the walk over allowed rows begins: those that a breadth-first look around a hidden row finds first. */
+static void begin_around(struct walk *w, uint32_t from, struct arena *a)
 {
-    size_t n = 0;
-    (void)meet(w, from);
-    if (w->allowed == NULL || bits_get(w->allowed, from)) {
-        w->batch[w->n_batch++] = from;
-        return;
-    }
-    queue[n++] = from;
+    size_t n = 1, cap = w->g->n < QUEUE_MAX ? w->g->n : QUEUE_MAX;
+    struct arena_mark mark = arena_mark(a);
+    uint32_t *queue = arena_alloc(a, (cap + 1) * sizeof(*queue));
+    queue[0] = from;
     for (size_t i = 0; i < n && w->n_batch < w->g->ground; i++) {
         const int32_t *links = ground_links(w->g, queue[i]);
         for (size_t k = 0; k < w->g->ground && links[k] >= 0 && w->n_batch < w->g->ground; k++) {
@@ -301,6 +299,17 @@ static void begin(struct walk *w, uint32_t from, uint32_t *queue, size_t cap)
             }
         }
     }
+    arena_rollback(a, mark);
+}
+
+static void begin(struct walk *w, uint32_t from, struct arena *a)
+{
+    (void)meet(w, from);
+    if (w->allowed == NULL || bits_get(w->allowed, from)) {
+        w->batch[w->n_batch++] = from;
+    } else {
+        begin_around(w, from, a);
+    }
 }
 
 size_t beam_search(const struct beam_graph *g, const float *query, size_t k, size_t ef, const uint64_t *allowed,
@@ -310,18 +319,17 @@ size_t beam_search(const struct beam_graph *g, const float *query, size_t k, siz
         return 0;
     }
     struct arena_mark mark = arena_mark(a);
-    size_t words = bits_words(g->n), queue_cap = g->n < 65536 ? g->n : 65536;
+    size_t words = bits_words(g->n);
     struct walk w = {.g = g, .query = query, .allowed = allowed};
     w.seen = arena_alloc(a, words * sizeof(*w.seen));
     memset(w.seen, 0, words * sizeof(*w.seen));
     w.beam.cap = ef > k ? ef : k;
     w.beam.at = arena_alloc(a, (w.beam.cap + 1) * sizeof(*w.beam.at));
     w.batch = arena_alloc(a, (2 * g->ground + THROUGH_MAX) * sizeof(*w.batch));
-    uint32_t *queue = allowed != NULL ? arena_alloc(a, queue_cap * sizeof(*queue)) : NULL;
     if (g->codes != NULL) {
         code8_query(query, g->dim, arena_alloc(a, code8_stride(g->dim)), &w.code);
     }
-    begin(&w, descend(&w), queue, queue_cap);
+    begin(&w, descend(&w), a);
     score_batch(&w);
     while (w.beam.next < w.beam.n) {
         struct place *p = &w.beam.at[w.beam.next++];

@@ -22,6 +22,7 @@
 
 enum {
     MALLOC_MAPPED = 1 << 20,
+    MALLOC_KEPT = 4 << 20,
     DATABASE_WAIT_S = 10,
     START_CALL_S = 300, /* a migration may rewrite a table */
     WORKER_QUEUE_PER_THREAD = 16,
@@ -416,12 +417,13 @@ static int run(struct app *app)
     return status;
 }
 
-/* Blocks of this size and more are mapped each on its own and go back to the system when they are freed. Without it
- * the bound grows with what is freed, and what the index lets go of stays, in pieces between smaller blocks. */
+/* Blocks of MALLOC_MAPPED and more are mapped each on its own and go back to the system when they are freed. Without it
+ * the bound grows with what is freed, and what the index lets go of stays, in pieces between smaller blocks. What is
+ * free at the end of a heap goes back from MALLOC_KEPT on only, or every request would return and fetch its pages. */
 static void set_allocator(void)
 {
-    if (mallopt(M_MMAP_THRESHOLD, MALLOC_MAPPED) != 1)
-        log_warn("the allocator keeps its defaults", "threshold=%d", MALLOC_MAPPED);
+    if (mallopt(M_MMAP_THRESHOLD, MALLOC_MAPPED) != 1 || mallopt(M_TRIM_THRESHOLD, MALLOC_KEPT) != 1)
+        log_warn("the allocator keeps its defaults", "mapped=%d kept=%d", MALLOC_MAPPED, MALLOC_KEPT);
 }
 
 int main(int argc, char **argv)
