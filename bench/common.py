@@ -92,6 +92,12 @@ def machine():
           f"cores; load average at the start {load:.1f})")
 
 
+def cpu_text(runs):
+    """CPU time of a request, from what drive() gave."""
+    server, load, other = (median([r[name + "_cpu_us"] for r in runs]) for name in ("server", "load", "other"))
+    return f"CPU of a request: server {server:.0f} us, load generator {load:.0f} us, all else {max(0, other):.0f} us"
+
+
 def median(values):
     values = sorted(values)
     return values[len(values) // 2] if len(values) % 2 else sum(values[len(values) // 2 - 1:len(values) // 2 + 1]) / 2
@@ -106,14 +112,26 @@ def cpu_of(pid):
     return (int(fields[11]) + int(fields[12])) * TICK_S
 
 
+def cpu_of_all():
+    """Of everything that runs on the machine."""
+    with open("/proc/stat", encoding="ascii") as f:
+        user, nice, system, _, _, irq, softirq = map(int, f.readline().split()[1:8])
+    return (user + nice + system + irq + softirq) * TICK_S
+
+
 def drive(load, port, key, file, connections, seconds, path="/search", pid=None):
-    """What bench/load prints, and with the server's pid its CPU time for each request, in microseconds."""
+    """What bench/load prints, and with the server's pid the CPU time for each request in microseconds: the server's,
+    and that of everything else but the two (on a quiet machine PostgreSQL, which stores receipts)."""
     before = cpu_of(pid) if pid else 0
+    all_before = cpu_of_all()
     out = subprocess.run([load, "127.0.0.1", str(port), path, str(connections), str(seconds), file], check=True,
                          stdout=subprocess.PIPE, text=True, env=dict(os.environ, ASSAY_KEY=key))
     result = json.loads(out.stdout)
     if pid:
-        result["server_cpu_us"] = (cpu_of(pid) - before) * 1e6 / max(1, result["requests"])
+        requests = max(1, result["requests"])
+        result["server_cpu_us"] = (cpu_of(pid) - before) * 1e6 / requests
+        known = result["server_cpu_us"] + result["load_cpu_us"]
+        result["other_cpu_us"] = (cpu_of_all() - all_before) * 1e6 / requests - known
     return result
 
 
