@@ -86,7 +86,7 @@ def machine():
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     load = os.getloadavg()[0]
     given = " ".join(f"{k}={v}" for k, v in sorted(os.environ.items())
-                     if k.startswith("BENCH_") and k != "BENCH_VERDICTS")
+                     if k.startswith("BENCH_") and k not in ("BENCH_VERDICTS", "BENCH_ID"))
     print(f"machine: {os.cpu_count()} cores, {cpu}, {memory:.0f} GiB, {platform.platform()}")
     print(f"command: {given + ' ' if given else ''}make bench   (load generator, server and PostgreSQL share these "
           f"cores; load average at the start {load:.1f})")
@@ -136,8 +136,9 @@ def drive(load, port, key, file, connections, seconds, path="/search", pid=None)
 
 
 def database(name):
-    """A new database of that name in the cluster of ASSAY_DATABASE_URL; where none may be made, that one itself."""
+    """A new database in the cluster of ASSAY_DATABASE_URL (run.sh drops it); where none may be made, that one itself."""
     url = os.environ["ASSAY_DATABASE_URL"]
+    name = f"bench_{name}_{os.environ.get('BENCH_ID', os.getpid())}"
     parts = urllib.parse.urlsplit(url)
     done = subprocess.run(["psql", "-X", "-q", url, "-c", f'CREATE DATABASE "{name}"'], capture_output=True,
                           check=False)
@@ -155,7 +156,7 @@ class Server:
         self.assayd, self.load, self.port, self.work = assayd, load, port, work
         self.data = os.path.join(work, name)
         self.log = os.path.join(work, name + ".log")
-        self.url = database("bench_" + name)
+        self.url = database(name)
         self.process = self.api = None
         self.settings = {}
         self.start(**settings)
