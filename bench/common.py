@@ -86,10 +86,16 @@ def machine():
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     load = os.getloadavg()[0]
     given = " ".join(f"{k}={v}" for k, v in sorted(os.environ.items())
-                     if k.startswith("BENCH_") and k != "BENCH_VERDICTS")
+                     if k.startswith("BENCH_") and k not in ("BENCH_VERDICTS", "BENCH_ID"))
     print(f"machine: {os.cpu_count()} cores, {cpu}, {memory:.0f} GiB, {platform.platform()}")
     print(f"command: {given + ' ' if given else ''}make bench   (load generator, server and PostgreSQL share these "
           f"cores; load average at the start {load:.1f})")
+
+
+def cpu_text(runs):
+    """CPU time of a request, from what drive() gave."""
+    server, load, other = (median([r[name + "_cpu_us"] for r in runs]) for name in ("server", "load", "other"))
+    return f"CPU of a request: server {server:.0f} us, load generator {load:.0f} us, all else {max(0, other):.0f} us"
 
 
 def median(values):
@@ -106,20 +112,33 @@ def cpu_of(pid):
     return (int(fields[11]) + int(fields[12])) * TICK_S
 
 
+def cpu_of_all():
+    """Of everything that runs on the machine."""
+    with open("/proc/stat", encoding="ascii") as f:
+        user, nice, system, _, _, irq, softirq = map(int, f.readline().split()[1:8])
+    return (user + nice + system + irq + softirq) * TICK_S
+
+
 def drive(load, port, key, file, connections, seconds, path="/search", pid=None):
-    """What bench/load prints, and with the server's pid its CPU time for each request, in microseconds."""
+    """What bench/load prints, and with the server's pid the CPU time for each request in microseconds: the server's,
+    and that of everything else but the two (on a quiet machine PostgreSQL, which stores receipts)."""
     before = cpu_of(pid) if pid else 0
+    all_before = cpu_of_all()
     out = subprocess.run([load, "127.0.0.1", str(port), path, str(connections), str(seconds), file], check=True,
                          stdout=subprocess.PIPE, text=True, env=dict(os.environ, ASSAY_KEY=key))
     result = json.loads(out.stdout)
     if pid:
-        result["server_cpu_us"] = (cpu_of(pid) - before) * 1e6 / max(1, result["requests"])
+        requests = max(1, result["requests"])
+        result["server_cpu_us"] = (cpu_of(pid) - before) * 1e6 / requests
+        known = result["server_cpu_us"] + result["load_cpu_us"]
+        result["other_cpu_us"] = (cpu_of_all() - all_before) * 1e6 / requests - known
     return result
 
 
 def database(name):
-    """A new database of that name in the cluster of ASSAY_DATABASE_URL; where none may be made, that one itself."""
+    """A new database in the cluster of ASSAY_DATABASE_URL (run.sh drops it); where none may be made, that one itself."""
     url = os.environ["ASSAY_DATABASE_URL"]
+    name = f"bench_{name}_{os.environ.get('BENCH_ID', os.getpid())}"
     parts = urllib.parse.urlsplit(url)
     done = subprocess.run(["psql", "-X", "-q", url, "-c", f'CREATE DATABASE "{name}"'], capture_output=True,
                           check=False)
@@ -137,7 +156,7 @@ class Server:
         self.assayd, self.load, self.port, self.work = assayd, load, port, work
         self.data = os.path.join(work, name)
         self.log = os.path.join(work, name + ".log")
-        self.url = database("bench_" + name)
+        self.url = database(name)
         self.process = self.api = None
         self.settings = {}
         self.start(**settings)

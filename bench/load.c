@@ -7,7 +7,8 @@
  * ASSAY_KEY. Prints one JSON object: requests per second, client latencies in ms (from before the first byte is sent
  * until the last one is received), the server's own took_ms, and the CPU time that this process used for each request.
  * With WATCH replies that contain this string are looked for: how many, and when the last of them was asked for
- * (CLOCK_MONOTONIC, ns). A reply other than 200 ends the run with exit code 1: a benchmark of errors measures nothing.
+ * (CLOCK_MONOTONIC, ns). SIGTERM ends the run early. A reply other than 200 ends the run with exit code 1: a benchmark
+ * of errors measures nothing.
  *
  * It shares the cores with what it measures, so requests are made beforehand, and a reply is looked at only where its
  * length and the server's time stand.
@@ -15,6 +16,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -50,6 +52,14 @@ struct load {
     size_t seen;
     uint64_t seen_ns;
 };
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal)
+{
+    (void)signal;
+    stopped = 1;
+}
 
 static void fail(const char *what)
 {
@@ -225,7 +235,7 @@ static void serve(struct load *l, struct connection *c)
         return;
     uint64_t now = now_ns();
     sample_add(l, c, now);
-    if (now < l->end_ns)
+    if (now < l->end_ns && !stopped)
         send_next(l, c, now_ns());
     else
         l->under_way--;
@@ -264,6 +274,7 @@ int main(int argc, char **argv)
     if (ep < 0)
         fail("epoll");
     connect_all(cs, n, ep, argv[1], argv[2]);
+    signal(SIGTERM, stop);
     double cpu = cpu_s();
     uint64_t start = now_ns();
     l.end_ns = start + (uint64_t)(seconds * 1e9);
@@ -274,6 +285,8 @@ int main(int argc, char **argv)
         int got = epoll_wait(ep, evs, CONNECTIONS_MAX, 10000);
         if (got == 0)
             fail("no reply for ten seconds");
+        if (got < 0 && errno != EINTR)
+            fail("epoll");
         for (int i = 0; i < got; i++)
             serve(&l, evs[i].data.ptr);
     }

@@ -5,7 +5,7 @@ import dataset
 import restart
 from common import Server, skip, verdict
 
-PRECISIONS = ("float16", "int8")
+PRECISIONS = ("int8",)
 MILLION, MILLION_S = 1000000, 6
 
 

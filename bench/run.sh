@@ -19,7 +19,14 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/assay-bench.XXXXXX")
 chmod 755 "$work"
 given=${ASSAY_DATABASE_URL:-}
 
+drop_databases() {
+    psql -Xq "$given" >/dev/null <<EOT
+SELECT format('DROP DATABASE %I', datname) FROM pg_database WHERE datname LIKE 'bench\\_%\\_$$' \\gexec
+EOT
+}
+
 finish() {
+    [ -z "$given" ] || drop_databases || true
     [ -n "$given" ] || "$root/docker/cluster.sh" stop "$work/pg" >/dev/null 2>&1 || true
     rm -rf "$work"
 }
@@ -38,7 +45,8 @@ section() {
 }
 
 BENCH_VERDICTS=$work/verdicts
-export BENCH_VERDICTS PYTHONUNBUFFERED=1
+BENCH_ID=$$
+export BENCH_VERDICTS BENCH_ID PYTHONUNBUFFERED=1
 python3 "$root/bench/common.py" machine
 database=${given:-$("$root/docker/cluster.sh" start "$work/pg")}
 export ASSAY_DATABASE_URL="$database" ASSAY_MIGRATIONS_DIR="$root/migrations" \

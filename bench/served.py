@@ -4,7 +4,7 @@ a part of the slots quarantined.
 Every served measurement stands between two of FAISS in process, and its ratio is taken to their mean: what the machine
 does to both cancels."""
 import dataset
-from common import median, verdict
+from common import cpu_text, median, verdict
 
 TARGETS = (0.98, 0.99)
 PAIRS_OF_ONE = 3  # measurements at one connection
@@ -79,8 +79,8 @@ class Served:
         self.bases[name] = (ef, like, many)
         verdict(1, f"throughput, 8 connections, of FAISS in process ({name})", many.ratio, ">=", 0.7,
                 f"{many.rate:,.0f}/s over {many.control_rate:,.0f}/s by {bench.threads} threads, median of "
-                f"{bench.runs} interleaved; ratios {min(many.ratios):.2f} to {max(many.ratios):.2f}; CPU of a request: "
-                f"server {many.median('server_cpu_us'):.0f} us, load generator {many.median('load_cpu_us'):.0f} us")
+                f"{bench.runs} interleaved; ratios {min(many.ratios):.2f} to {max(many.ratios):.2f}; "
+                + cpu_text(many.served))
         verdict(1, f"p99 over p50, 8 connections ({name})",
                 median([r["client_p99_ms"] / r["client_p50_ms"] for r in many.served]), "<=", 5,
                 f"{many.median('client_p99_ms'):.3f} over {many.median('client_p50_ms'):.3f} ms; the server's own "
