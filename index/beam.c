@@ -282,7 +282,7 @@ static void begin(struct walk *w, uint32_t from, uint32_t *queue, size_t cap)
 {
     size_t n = 0;
     (void)meet(w, from);
-    if (w->allowed == NULL || bits_get(w->allowed, from)) {
+    if (queue == NULL || bits_get(w->allowed, from)) { /* without a filter there is no queue */
         w->batch[w->n_batch++] = from;
         return;
     }
