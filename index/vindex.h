@@ -49,9 +49,9 @@ void vindex_close(struct vindex *v); /* joins the builder; every collection must
 
 /* ---- collection ---- */
 /* What of a sealed segment's vectors is kept in memory. Searches walk by 8-bit codes and score the best candidates
- * again by the float32 vectors in any case, so hits and scores are the same: with VINDEX_F32 the vectors are mapped,
- * with VINDEX_I8 they stay on disk and the candidates' are read from there. VINDEX_F16 is refused. */
-enum vindex_precision { VINDEX_F32, VINDEX_F16, VINDEX_I8 };
+ * again by the float32 vectors in any case, so hits and scores are the same: with VINDEX_I8, the default, the vectors
+ * stay in the file and the candidates' are read from there; with VINDEX_F32 they are mapped. VINDEX_F16 is refused. */
+enum vindex_precision { VINDEX_I8, VINDEX_F32, VINDEX_F16 };
 enum {
     VINDEX_M_MIN = 4,
     VINDEX_M_MAX = 128,

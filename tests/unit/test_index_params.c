@@ -114,7 +114,7 @@ static void test_params__out_of_range_is_refused(void **state)
     expect_refused(&f, (struct vindex_params){.ef_construction = VINDEX_EF_CONSTRUCTION_MAX + 1});
     expect_refused(&f, (struct vindex_params){.ef_search = VINDEX_EF_SEARCH_MIN - 1});
     expect_refused(&f, (struct vindex_params){.ef_search = VINDEX_EF_SEARCH_MAX + 1});
-    expect_refused(&f, (struct vindex_params){.precision = (enum vindex_precision)(VINDEX_I8 + 1)});
+    expect_refused(&f, (struct vindex_params){.precision = (enum vindex_precision)(VINDEX_F16 + 1)});
     expect_refused(&f, (struct vindex_params){.precision = VINDEX_F16});
     fixture_reopen(&f);
     fixture_close(&f);
