@@ -246,6 +246,9 @@ static void add_segment(struct batch *b, size_t n)
     if (c->spec.kind == EMBEDDER_BUILTIN && c->gen.lsa != NULL) {
         lsa_embed_rows(c->gen.lsa, &seg->terms, n, seg->dim, (float *)(void *)seg->sec[SEC_VECTORS].data);
     }
+    if (n >= CODED_ROWS) {
+        segment_code(seg);
+    }
     struct seg_vis vis;
     vis_init(&vis, seg);
     for (size_t i = 0; i < n; i++) {

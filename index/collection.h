@@ -16,6 +16,7 @@ enum {
     EF_SEARCH = 128,         /* beam, unless configured */
     WRITE_BYTES = 256 << 20, /* a segment of this size is not left to the next checkpoint, unless configured */
     FLAT_FAN = 8,            /* as many flat segments of one size class are merged at once */
+    CODED_ROWS = 1024,       /* and have 8-bit codes from so many rows on, for scans while they wait for a graph */
     SEALED_FAN = 4,          /* and as many sealed ones, in the background */
     EXTEND_PART = 16, /* the largest sealed segment takes in new rows that are at least one in this many of its own */
     EXTEND_IDLE = 64, /* the same when nothing was applied for IDLE_US */

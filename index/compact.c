@@ -99,6 +99,9 @@ static void merge_flat(struct vindex_collection *c, const bool *picked, size_t n
     }
     struct seg_origin *origins = NULL;
     struct segment *out = segment_merge(in, keep, n, &origins);
+    if (out != NULL && out->n >= CODED_ROWS) {
+        segment_code(out);
+    }
     replace(c, picked, out, origins);
     free(origins);
     free(keep);

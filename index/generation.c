@@ -4,10 +4,16 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "index/collection.h"
 
-enum { FIRST = 512, QUARTERS_UNTIL = 8192 };
+enum {
+    FIRST = 512,
+    QUARTERS_UNTIL = 8192,
+    BUSY_ROWS = 2 * QUARTERS_UNTIL, /* from here on learning and moving take seconds of a core */
+    PUT_OFF_US = 60000000           /* and wait for a pause in what comes in, this long at most */
+};
 
 /* ---- when ---- */
 
@@ -97,6 +103,9 @@ static enum assay_code remake(struct build_job *job, size_t i, struct embedder *
     }
     embed(t->out[i], t->lsa, e, w);
     if (job->in[i]->graph == NULL) {
+        if (t->out[i]->n >= CODED_ROWS) {
+            segment_code(t->out[i]);
+        }
         return ASSAY_OK;
     }
     /* From nothing: the links of the original's graph belong to the other vectors. */
@@ -171,6 +180,9 @@ static void free_job(struct build_job *job)
 
 void generation_choose(struct vindex_collection *c)
 {
+    if (c->gen.wait == NULL) {
+        c->gen.wait_us = clock_mono_us();
+    }
     free_job(c->gen.wait);
     c->gen.wait = make_job(c, learn, NULL);
 }
@@ -309,6 +321,14 @@ static bool finish_job(struct vindex_collection *c)
     return switched;
 }
 
+/* A large corpus that is still coming in is learned from when it is there, or now and then: while rows move to other
+ * vectors, none that came in meanwhile gets a graph. */
+static bool put_off(const struct vindex_collection *c)
+{
+    int64_t now_us = clock_mono_us();
+    return c->gen.added >= BUSY_ROWS && now_us - c->applied_us < IDLE_US && now_us - c->gen.wait_us < PUT_OFF_US;
+}
+
 bool generation_step(struct vindex_collection *c)
 {
     struct generation *g = &c->gen;
@@ -321,7 +341,7 @@ bool generation_step(struct vindex_collection *c)
             g->job = make_job(c, remake_all, g->next);
             builder_submit(c->v->builder, g->job);
         }
-    } else if (g->job == NULL && g->wait != NULL) {
+    } else if (g->job == NULL && g->wait != NULL && !put_off(c)) {
         g->job = g->wait;
         g->wait = NULL;
         builder_submit(c->v->builder, g->job);

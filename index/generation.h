@@ -27,6 +27,7 @@ struct generation {
     uint64_t switches;      /* how often the collection moved over */
     uint64_t added;         /* ADD changes applied, ever */
     struct build_job *wait; /* chosen to be learned from, not ordered yet; NULL: none */
+    int64_t wait_us;        /* since when one has been waiting, monotonic */
     struct build_job *job;  /* under way: a training, or new vectors */
     struct lsa *next;       /* being moved to, when `moving` */
     bool moving, unsaved;   /* unsaved: a checkpoint was put off */

@@ -112,10 +112,12 @@ static const void *section(const struct segment *s, size_t i)
 
 void segment_use_codes(struct segment *s)
 {
-    if (s->graph != NULL && s->sec[SEC_CODES].len > 0) {
+    if (s->sec[SEC_CODES].len > 0) {
         s->codes = section(s, SEC_CODES);
         s->code_rows = section(s, SEC_CODE_ROWS);
-        graph_use_codes(s->graph, s->codes, s->code_rows);
+        if (s->graph != NULL) {
+            graph_use_codes(s->graph, s->codes, s->code_rows);
+        }
     }
 }
 

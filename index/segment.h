@@ -61,8 +61,9 @@ enum seg_section {
     SEC_VECTORS,  /* float n * dim, unit length */
     SEC_TERMS,    /* five or six arrays of a struct inverted, in its order */
     SEC_ATTRS = SEC_TERMS + 6,
-    SEC_CODES = SEC_ATTRS + 5, /* uint8_t n * code8_stride(dim): the vectors in 8 bits; nothing without a graph */
-    SEC_CODE_ROWS,             /* struct code8_row n */
+    SEC_CODES =
+        SEC_ATTRS + 5, /* uint8_t n * code8_stride(dim): the vectors in 8 bits; nothing in a small flat segment */
+    SEC_CODE_ROWS,     /* struct code8_row n */
     SEC_COUNT
 };
 
@@ -119,6 +120,8 @@ size_t segment_mapped_bytes(const struct segment *s);
 
 /* Points the typed members at sec[] and checks sizes, order and bounds; `n`, `dim` are set. False: not a segment. */
 bool segment_bind(struct segment *s) MUST_USE;
+/* Makes the codes of a segment that has none, once its vectors are what they will be. The owner's alone. */
+void segment_code(struct segment *s);
 /* Points at the codes, when there are any, and lets the graph be walked by them. */
 void segment_use_codes(struct segment *s);
 

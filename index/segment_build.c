@@ -325,7 +325,7 @@ static int64_t *base_order(const struct seg_origin *origins, size_t rows, uint32
     return order;
 }
 
-static void put_codes(struct segment *s)
+void segment_code(struct segment *s)
 {
     struct buf *codes = &s->sec[SEC_CODES], *rows = &s->sec[SEC_CODE_ROWS];
     codes->len = codes->cap = s->n * code8_stride(s->dim);
@@ -333,6 +333,7 @@ static void put_codes(struct segment *s)
     rows->len = rows->cap = s->n * sizeof(struct code8_row);
     rows->data = mem_alloc(rows->len);
     code8_rows(s->vectors, s->n, s->dim, (uint8_t *)codes->data, (struct code8_row *)(void *)rows->data);
+    segment_use_codes(s);
 }
 
 enum assay_code segment_seal(struct segment *s, struct segment *const *in, size_t n, const struct seg_origin *origins,
@@ -349,8 +350,7 @@ enum assay_code segment_seal(struct segment *s, struct segment *const *in, size_
     enum assay_code code = graph_build(vectors, s->n, s->dim, at < n ? &base : NULL, params, cancel, &s->graph, err);
     free(order);
     if (code == ASSAY_OK) {
-        put_codes(s);
-        segment_use_codes(s);
+        segment_code(s);
     }
     return code;
 }

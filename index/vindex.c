@@ -295,6 +295,14 @@ static int64_t earliest_overdue(const struct view *view, int64_t now_us)
     return earliest;
 }
 
+size_t vindex_unsealed(struct vindex_collection *c)
+{
+    struct view_slot *slot = views_pin(&c->views);
+    size_t rows = atomic_load_explicit(&slot->view, memory_order_relaxed)->flat_rows;
+    views_unpin(slot);
+    return rows;
+}
+
 void vindex_stats(struct vindex_collection *c, struct vindex_stats *out)
 {
     struct view_slot *slot = views_pin(&c->views);

@@ -232,5 +232,7 @@ struct vindex_stats {
     double oldest_overdue_seconds; /* by how long the longest-stale active chunk is past its deadline; 0: none */
 };
 void vindex_stats(struct vindex_collection *c, struct vindex_stats *out);
+/* Rows that no graph has yet, which every search of the vector leg scans: how far the builder is behind. Lock-free. */
+size_t vindex_unsealed(struct vindex_collection *c);
 
 #endif

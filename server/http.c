@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "server/config.h"
 #include "server/http_internal.h"
+#include "server/priority.h"
 
 enum { PEM_MAX = 1 << 20, FLUSH_SECONDS = 2, OPTIONS_MAX = 24 };
 static const char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
@@ -225,7 +226,9 @@ enum assay_code http_start(struct server *server, struct http **out, struct err 
     if (code == ASSAY_OK)
         code = http_listen(h, err);
     if (code == ASSAY_OK) {
+        priority_slices(true); /* of the daemon's threads: searches run in them */
         h->daemon = start_daemon(h);
+        priority_slices(false);
         if (!h->daemon)
             code = err_set(err, ASSAY_INVALID, NULL, "the HTTP server does not start%s",
                            h->tls_cert ? ": tls_cert and tls_key are not a certificate and its private key" : "");

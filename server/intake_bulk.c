@@ -14,10 +14,18 @@
 #include "base/log.h"
 #include "server/intake_priv.h"
 #include "server/ndjson.h"
+#include "server/priority.h"
 #include "server/problem.h"
 #include "server/server.h"
 
-enum { BATCH_TIMEOUT_S = 120, BATCH_ARENA = 1 << 20 };
+enum {
+    BATCH_TIMEOUT_S = 120,
+    BATCH_ARENA = 1 << 20,
+    PACE_ROWS = 12288, /* rows without a graph that searches are not to scan more of for the sake of a bulk */
+    PACE_US = 2000000, /* what a batch waits at most */
+    PACE_TICK_US = 2000,
+    SEARCHED_US = 1000000 /* searches are going on when one was answered this long ago or later */
+};
 
 struct batch {
     struct call call; /* its own arena and deadline */
@@ -46,9 +54,10 @@ struct bulk {
     void *progress_ctx;
     struct ndjson lines;
     struct batch batches[2];
-    struct batch *filling;        /* the caller's */
-    struct batch *handed;         /* the writer's, or NULL; caller's view */
-    struct rejection *rejections; /* BULK_REJECTED_MAX */
+    struct batch *filling;         /* the caller's */
+    struct batch *handed;          /* the writer's, or NULL; caller's view */
+    int64_t searches, searched_us; /* how many there were, and when that was seen to grow (monotonic) */
+    struct rejection *rejections;  /* BULK_REJECTED_MAX */
     size_t n_rejections;
     /* The writer. The lock guards todo, busy and stop. */
     pthread_t thread;
@@ -79,7 +88,8 @@ static void commit_batch(struct bulk *b, struct batch *batch)
 static void *writer_main(void *ctx)
 {
     struct bulk *b = ctx;
-    (void)pthread_setname_np(pthread_self(), "intake");
+    (void)pthread_setname_np(pthread_self(), "store");
+    priority_lower(PRIORITY_INTAKE);
     log_bind(b->call->request_id);
     pthread_mutex_lock(&b->lock);
     while (!b->stop || b->todo) {
@@ -233,6 +243,26 @@ static struct bulk_run *run_for(struct bulk *b, struct collection *c)
     return r;
 }
 
+static bool searched_lately(struct bulk *b)
+{
+    int64_t searches = metrics_searches(b->in->server->metrics), now_us = clock_mono_us();
+    if (searches != b->searches) {
+        b->searches = searches;
+        b->searched_us = now_us;
+    }
+    return b->searched_us > 0 && now_us - b->searched_us < SEARCHED_US;
+}
+
+/* While searches go on, a bulk leaves the cores to the index when that has fallen behind: what has no graph yet is
+ * scanned by every one of them. */
+static void pace(struct bulk *b, struct vindex_collection *index)
+{
+    const struct timespec tick = {0, PACE_TICK_US * 1000};
+    int64_t until_us = clock_mono_us() + PACE_US;
+    while (searched_lately(b) && vindex_unsealed(index) > PACE_ROWS && clock_mono_us() < until_us)
+        (void)nanosleep(&tick, NULL);
+}
+
 static enum assay_code flush(struct bulk *b, struct err *err)
 {
     struct batch *batch = b->filling;
@@ -246,6 +276,7 @@ static enum assay_code flush(struct bulk *b, struct err *err)
     code = settle(b, err);
     if (code != ASSAY_OK)
         return code;
+    pace(b, batch->to->run.collection->index);
     hand_over(b, batch);
     b->filling = batch == &b->batches[0] ? &b->batches[1] : &b->batches[0];
     return ASSAY_OK;
@@ -315,6 +346,36 @@ static enum assay_code read_all(struct bulk *b, struct err *err)
     return settle(b, err);
 }
 
+/* The reading half on a thread of its own, since its priority could not be raised again. */
+struct reading {
+    struct bulk *bulk;
+    struct err *err;
+    enum assay_code code;
+};
+
+static void *reader_main(void *ctx)
+{
+    struct reading *r = ctx;
+    (void)pthread_setname_np(pthread_self(), "intake");
+    priority_lower(PRIORITY_INTAKE);
+    log_bind(r->bulk->call->request_id);
+    r->code = read_all(r->bulk, r->err);
+    log_bind(NULL);
+    return NULL;
+}
+
+static enum assay_code read_low(struct bulk *b, struct err *err)
+{
+    struct reading r = {b, err, ASSAY_OK};
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, reader_main, &r) != 0)
+        return read_all(b, err);
+    int rc = pthread_join(thread, NULL);
+    assert(rc == 0);
+    (void)rc;
+    return r.code;
+}
+
 /* ---- from outside ---- */
 
 static void bulk_init(struct bulk *b, struct intake *in, const struct call *call, const struct bulk_source *from)
@@ -324,6 +385,7 @@ static void bulk_init(struct bulk *b, struct intake *in, const struct call *call
     b->call = call;
     b->rejections = mem_calloc(BULK_REJECTED_MAX, sizeof *b->rejections);
     b->filling = &b->batches[0];
+    b->searches = metrics_searches(in->server->metrics);
     ndjson_init(&b->lines, from, (size_t)cfg->bulk_line_max, cfg->bulk_body_max);
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->changed, NULL);
@@ -373,7 +435,7 @@ enum assay_code intake_bulk(struct intake *in, const struct call *call, const st
     b->out = out;
     b->progress = progress;
     b->progress_ctx = progress_ctx;
-    enum assay_code code = read_all(b, err);
+    enum assay_code code = read_low(b, err);
     if (code != ASSAY_OK) {
         struct err later = {0};
         (void)settle(b, &later); /* what was under way counts; the first error is the one to tell */

@@ -78,6 +78,15 @@ void metrics_search(struct metrics *m, int mode, bool degraded, size_t hits, int
     atomic_fetch_add_explicit(&m->search_degraded, degraded, memory_order_relaxed);
 }
 
+int64_t metrics_searches(const struct metrics *m)
+{
+    int64_t n = 0;
+    for (size_t mode = 0; mode < METRICS_MODES; mode++)
+        for (size_t i = 0; i <= METRICS_BUCKETS; i++)
+            n += atomic_load_explicit(&m->search[mode].buckets[i], memory_order_relaxed);
+    return n;
+}
+
 void metrics_add(struct metrics *m, enum metrics_counter c, int64_t n)
 {
     atomic_fetch_add_explicit(&m->counters[c], (long long)n, memory_order_relaxed);

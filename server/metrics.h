@@ -37,6 +37,8 @@ enum metrics_counter {
     METRIC_APPLIED_CHANGES,
     METRIC_COUNTER_COUNT
 };
+/* Searches so far, of every mode. */
+int64_t metrics_searches(const struct metrics *m);
 void metrics_add(struct metrics *m, enum metrics_counter c, int64_t n);
 
 struct server;

@@ -225,7 +225,10 @@ static void test_metrics_write__passes_promtool(void **state)
     (void)state;
     metrics_refresh(&server);
     metrics_request(server.metrics, "search", 200, 90);
+    int64_t before = metrics_searches(server.metrics);
     metrics_search(server.metrics, VINDEX_HYBRID, true, 0, 10);
+    metrics_search(server.metrics, VINDEX_LEXICAL, false, 3, INT64_C(1) << 40);
+    assert_int_equal(metrics_searches(server.metrics), before + 2);
     struct buf b = written(false);
     int status = promtool(&b);
     buf_free(&b);

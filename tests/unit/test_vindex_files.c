@@ -86,6 +86,80 @@ static void test_files__round_trip_answers_the_same(void **state)
     fixture_close(&f);
 }
 
+enum { FLAT_ROWS = 1500, FLAT_DIM = 48, FLAT_QUERIES = 20 };
+
+static void random_vector(uint64_t *seed, float *v)
+{
+    for (size_t i = 0; i < FLAT_DIM; i++) {
+        v[i] = (float)(random_unit(seed) - 0.5);
+    }
+}
+
+/* Rows without a graph, `at_once` in a run: enough in one segment, and they have 8-bit codes. */
+static void open_flat(struct fixture *f, size_t at_once)
+{
+    uint64_t seed = 11;
+    fixture_open(f, EMBEDDER_CLIENT, FLAT_DIM, 100000);
+    struct vindex_change source = source_change(1, "s", true, CLOCK_NEVER);
+    apply(f, &source, 1);
+    struct vindex_change *ch = ARENA_ARRAY(f->a, struct vindex_change, at_once);
+    for (size_t from = 0; from < FLAT_ROWS; from += at_once) {
+        for (size_t i = 0; i < at_once; i++) {
+            float *v = ARENA_ARRAY(f->a, float, FLAT_DIM);
+            random_vector(&seed, v);
+            ch[i] = add_change((int64_t)(from + i + 1), "a text");
+            ch[i].embedding = v;
+        }
+        apply(f, ch, at_once);
+    }
+}
+
+static struct buf nearest(struct fixture *f)
+{
+    struct buf out = {0};
+    uint64_t seed = 12;
+    for (int i = 0; i < FLAT_QUERIES; i++) {
+        float v[FLAT_DIM];
+        random_vector(&seed, v);
+        struct vindex_query q = {.mode = VINDEX_VECTOR, .vector = v, .k = 10, .now_us = NOW};
+        struct vindex_result r = search(f, &q);
+        assert_int_equal(r.n, 10);
+        for (size_t h = 0; h < r.n; h++) {
+            buf_put(&out, r.hits[h].chunk.b, DIGEST_LEN);
+            buf_put(&out, &r.hits[h].score, sizeof(r.hits[h].score));
+        }
+        vindex_result_release(f->c, &r);
+    }
+    return out;
+}
+
+static void test_files__codes_of_a_flat_segment_change_no_answer(void **state)
+{
+    (void)state;
+    struct fixture coded, plain;
+    open_flat(&coded, FLAT_ROWS);
+    open_flat(&plain, FLAT_ROWS / 15);
+    struct vindex_stats a, b;
+    vindex_stats(coded.c, &a);
+    vindex_stats(plain.c, &b);
+    assert_true(a.memory_bytes > b.memory_bytes + FLAT_ROWS * FLAT_DIM); /* the codes are there */
+    assert_int_equal(vindex_unsealed(coded.c), FLAT_ROWS);
+    struct buf with = nearest(&coded), without = nearest(&plain);
+    assert_int_equal(with.len, without.len);
+    assert_memory_equal(with.data, without.data, with.len);
+    save(&coded);
+    vindex_collection_close(coded.c);
+    fixture_reopen(&coded);
+    assert_int_equal(coded.applied, FLAT_ROWS + 1);
+    struct buf again = nearest(&coded);
+    assert_memory_equal(with.data, again.data, with.len);
+    buf_free(&with);
+    buf_free(&without);
+    buf_free(&again);
+    fixture_close(&coded);
+    fixture_close(&plain);
+}
+
 static void test_files__what_was_not_saved_is_followed_again(void **state)
 {
     (void)state;
@@ -312,6 +386,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files__round_trip_answers_the_same),
+        cmocka_unit_test(test_files__codes_of_a_flat_segment_change_no_answer),
         cmocka_unit_test(test_files__what_was_not_saved_is_followed_again),
         cmocka_unit_test(test_files__any_damage_means_starting_from_zero),
         cmocka_unit_test(test_files__another_identity_starts_from_zero),
