@@ -12,6 +12,7 @@ extern const struct store_stmt *const store_documents_write_stmts[];
 extern const struct store_stmt *const store_documents_delete_stmts[];
 extern const struct store_stmt *const store_documents_plan_stmts[];
 extern const struct store_stmt *const store_edges_stmts[];
+extern const struct store_stmt *const store_generations_stmts[];
 extern const struct store_stmt *const store_holds_stmts[];
 extern const struct store_stmt *const store_idempotency_stmts[];
 extern const struct store_stmt *const store_jobs_stmts[];

@@ -369,19 +369,17 @@ UNUSED_OK static size_t follow(struct fixture *f, size_t limit, struct vindex_ch
     int64_t after = 0;
     *all = ARENA_ARRAY(f->arena, struct vindex_change, 10000);
     for (;;) {
-        struct vindex_change *part;
-        struct digest commit;
-        int64_t upto;
-        size_t m;
-        OK(store_changes_read(f->store, &f->call, f->collection.id, after, limit, &part, &m, &upto, &commit, &f->err));
-        if (m == 0)
+        struct changes_read read;
+        const struct change_vectors vectors = {.wanted = false};
+        OK(store_changes_read(f->store, &f->call, f->collection.id, after, limit, &vectors, &read, &f->err));
+        if (read.upto == after)
             return n;
-        assert_int_equal(upto, after + (int64_t)m);
-        for (size_t i = 0; i < m; i++) {
-            assert_int_equal(part[i].seq, after + (int64_t)i + 1);
-            (*all)[n++] = part[i];
+        assert_int_equal(read.upto, after + (int64_t)read.n);
+        for (size_t i = 0; i < read.n; i++) {
+            assert_int_equal(read.changes[i].seq, after + (int64_t)i + 1);
+            (*all)[n++] = read.changes[i];
         }
-        after = upto;
+        after = read.upto;
     }
 }
 
