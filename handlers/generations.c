@@ -78,7 +78,7 @@ static enum assay_code reply_generation(struct request *req, struct reply *reply
                                         const struct generation_row *row, struct err *err)
 {
     struct jsonw w;
-    int64_t head;
+    int64_t head = 0;
     TRY(head_of(req, c, &head, err));
     reply_json(reply, status, &w);
     write_generation(&w, c, row, head);
@@ -191,7 +191,7 @@ enum assay_code handle_generations_list(struct request *req, struct reply *reply
     struct generation_row *rows;
     size_t n;
     struct jsonw w;
-    int64_t before = 0, head;
+    int64_t before = 0, head = 0;
     TRY(request_query(req, list_fields, &q, err));
     TRY(catalog_get(req->server->catalog, req->params[0], false, &c, err));
     TRY(request_cursor(req, q.cursor, &text, err));
@@ -225,7 +225,7 @@ enum assay_code handle_generations_get(struct request *req, struct reply *reply,
 {
     struct collection *c;
     struct generation_row row;
-    int32_t number;
+    int32_t number = 0;
     TRY(path_generation(req, &c, &number, err));
     TRY(store_generation_get(req->server->store, &req->call, c->id, number, &row, err));
     return reply_generation(req, reply, 200, c, &row, err);
@@ -254,7 +254,7 @@ static enum assay_code make_move(struct request *req, struct reply *reply, enum 
     static const struct json_field none[] = {JSON_FIELDS_END};
     struct collection *c;
     struct generation_row row;
-    int32_t number;
+    int32_t number = 0;
     TRY(path_generation(req, &c, &number, err));
     if (move != GENERATION_DROP)
         TRY(request_json(req, none, NULL, err));
@@ -311,7 +311,7 @@ static enum assay_code check_previous(struct request *req, struct collection *c,
 enum assay_code handle_generations_rollback(struct request *req, struct reply *reply, struct err *err)
 {
     struct collection *c;
-    int32_t number;
+    int32_t number = 0;
     TRY(path_generation(req, &c, &number, err));
     TRY(check_previous(req, c, err));
     return make_move(req, reply, GENERATION_ROLL_BACK, err);
