@@ -102,7 +102,7 @@ static enum assay_code read_declarations(struct request *req, const struct creat
 {
     struct arena *a = req->call.arena;
     struct embedder_spec spec;
-    struct index_spec index;
+    struct vindex_params index;
     struct policy policy;
     struct pipeline pipeline;
     json_t *builtin = NULL;
@@ -176,7 +176,7 @@ enum assay_code handle_collections_list(struct request *req, struct reply *reply
 
 enum assay_code handle_collections_get(struct request *req, struct reply *reply, struct err *err)
 {
-    struct collection_row row;
+    struct collection_row row = {0};
     struct jsonw w;
     TRY(request_no_query(req, err));
     TRY(store_collection_get(req->server->store, &req->call, req->params[0], &row, err));
@@ -232,7 +232,7 @@ static enum assay_code patch(struct request *req, const struct patch_in *in, int
     struct collection_patch p = {
         .has_description = in->has_description, .description = in->description, .if_revision = if_revision};
     for (int attempt = 0;; attempt++) {
-        struct collection_row row;
+        struct collection_row row = {0};
         TRY(store_collection_get(req->server->store, &req->call, req->params[0], &row, err));
         if (in->policy) {
             p.has_policy = true;
@@ -249,7 +249,7 @@ static enum assay_code patch(struct request *req, const struct patch_in *in, int
 enum assay_code handle_collections_patch(struct request *req, struct reply *reply, struct err *err)
 {
     struct patch_in in = {0};
-    struct collection_row row;
+    struct collection_row row = {0};
     struct jsonw w;
     int64_t if_revision;
     TRY(request_no_query(req, err));

@@ -68,7 +68,7 @@ static void write_generation(struct jsonw *w, struct collection *c, const struct
 
 static enum assay_code head_of(struct request *req, const struct collection *c, int64_t *head, struct err *err)
 {
-    struct collection_row row;
+    struct collection_row row = {0};
     TRY(store_collection_get(req->server->store, &req->call, c->name, &row, err));
     *head = row.head_seq;
     return ASSAY_OK;
@@ -119,7 +119,7 @@ static enum assay_code read_declarations(struct request *req, const struct colle
 {
     struct arena *a = req->call.arena;
     struct embedder_spec spec;
-    struct index_spec index;
+    struct vindex_params index;
     out->manual = in->cutover != 0;
     out->embedder_json = active->embedder_json;
     out->embedder = active->embedder;
@@ -157,8 +157,8 @@ enum assay_code handle_generations_create(struct request *req, struct reply *rep
     struct create_body in = {0};
     struct collection *c;
     TRY(request_no_query(req, err));
-    TRY(catalog_get(req->server->catalog, req->params[0], false, &c, err));
     TRY(request_json(req, create_fields, &in, err));
+    TRY(catalog_get(req->server->catalog, req->params[0], false, &c, err));
     return create(req, reply, c, &in, err);
 }
 

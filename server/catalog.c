@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "index/embed.h"
+#include "server/index_spec.h"
 #include "server/policy.h"
 
 enum { PAGE = 100, ARENA_FIRST = 1 << 14 };
@@ -170,6 +171,7 @@ static enum assay_code open_generation(struct catalog *cat, const struct collect
     atomic_init(&g->manual, in->manual);
     atomic_init(&g->holders, 0);
     atomic_init(&g->closing, false);
+    atomic_init(&g->starved_after, -1);
     TRY(parse_member(a, g->embedder_json, "embedder", &json, err));
     TRY(embedder_spec_parse(a, json, "/embedder", &g->spec, &text, err));
     TRY(catalog_resolve_embedder(cat, a, "/embedder", &g->spec, &text, err));
@@ -179,6 +181,8 @@ static enum assay_code open_generation(struct catalog *cat, const struct collect
                                .kind = g->spec.kind,
                                .dim = g->spec.dim,
                                .model = g->spec.static_model};
+    TRY(parse_member(a, g->index_json, "index parameters", &json, err));
+    TRY(index_spec_parse(a, json, "/index", &spec.params, &text, err));
     index_identity(row, g, &spec.identity);
     TRY(vindex_collection_open(cat->vindex, &spec, &g->index, &g->applied_at_open, err));
     *out = g;
@@ -502,8 +506,9 @@ void catalog_serve(struct catalog *cat, size_t i, size_t j)
     pthread_mutex_unlock(&cat->lock);
 }
 
-void catalog_reap(struct catalog *cat, size_t i)
+bool catalog_reap(struct catalog *cat, size_t i)
 {
+    bool any = false;
     struct collection_place *place = cat->items[i];
     for (size_t j = 0; j < CATALOG_GENERATIONS; j++) {
         struct collection *c = atomic_load(&place->open[j]);
@@ -520,7 +525,9 @@ void catalog_reap(struct catalog *cat, size_t i)
         pthread_mutex_unlock(&cat->lock);
         log_info("index generation removed", "collection=%d number=%d", (int)place->id, (int)g->number);
         vindex_collection_remove(g->index);
+        any = true;
     }
+    return any;
 }
 
 /* ---- the default collection ---- */

@@ -46,6 +46,8 @@ struct index_generation {
     atomic_bool manual;
     atomic_int holders;
     atomic_bool closing;
+    /* Number of the log after which the index cannot go on for want of vectors, as the follower found; -1: it can. */
+    _Atomic(int64_t) starved_after;
     /* The follower's alone: */
     struct {
         int64_t applied;     /* last number that the index has */
@@ -53,7 +55,6 @@ struct index_generation {
         int64_t reported;    /* progress last written to the store */
         int64_t report_due_us;
         bool known, dirty; /* dirty: changed since the last checkpoint */
-        bool starved;      /* the next change waits for vectors */
     } track;
 };
 struct collection_place;
@@ -109,8 +110,8 @@ void collection_stats(struct collection *c, struct vindex_stats *out);
 struct collection *catalog_generation(struct catalog *c, size_t i, size_t j);
 /* Makes it what searches see. */
 void catalog_serve(struct catalog *c, size_t i, size_t j);
-/* Closes generations that are marked as closing and that nobody holds, and removes their files. */
-void catalog_reap(struct catalog *c, size_t i);
+/* Closes generations that are over and that nobody holds, and removes their files. True when it did. */
+bool catalog_reap(struct catalog *c, size_t i);
 
 /* Identity of an embedder: the declaration (of a static one it holds the model's digest), and what computes it here. */
 void embedder_spec_id(const struct embedder_spec *spec, struct str canonical, struct digest *out);

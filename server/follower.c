@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/filler.h"
 #include "server/server.h"
 #include "server/sweeper.h"
 #include "store/changes.h"
@@ -18,7 +19,8 @@
 enum {
     BATCH_CHANGES = 2000,
     ASIDE_CHANGES = 500, /* for an index that no search sees: it shall not keep the one that they see waiting */
-    READY_LAG = 1000,    /* changes that an index may be behind, whose vectors an endpoint gives, to count as ready */
+    READY_LAG = 1000,    /* changes that an index may be behind, whose vectors an endpoint gives, to count as ready; */
+    READY_PART = 50,     /* but no more than one in so many */
     REPORT_EVERY_S = 1,  /* progress of a generation, into the store */
     ARENA_FIRST = 1 << 20,
     NAP_MS_MAX = 1000,   /* vindex_tick wants to be called every second */
@@ -31,6 +33,7 @@ enum {
 struct follower {
     struct server *server;
     struct sweeper *sweeper;
+    struct filler *filler;
     struct arena *arena;
     pthread_t thread;
     bool running;
@@ -110,7 +113,9 @@ static enum assay_code apply_batch(struct follower *f, struct collection *c, siz
     struct call call = store_call(f, READ_STALL_S);
     TRY(store_answered(
         f, store_changes_read(f->server->store, &call, c->id, g->track.applied, limit, &vectors, &read, err), err));
-    g->track.starved = read.starved;
+    atomic_store(&g->starved_after, read.starved ? read.upto : -1);
+    if (read.starved)
+        filler_notify(f->filler);
     if (read.upto == g->track.applied)
         return ASSAY_OK;
     TRY(vindex_apply(g->index, read.changes, read.n, read.upto, &read.commit, err));
@@ -164,7 +169,8 @@ static bool arrived(const struct collection *c, const struct index_generation *s
 {
     struct digest learned;
     int64_t applied = c->generation->track.applied;
-    bool nearly = c->spec.kind == EMBEDDER_OPENAI && applied + READY_LAG >= head;
+    int64_t lag = head / READY_PART < READY_LAG ? head / READY_PART : READY_LAG;
+    bool nearly = c->spec.kind == EMBEDDER_OPENAI && applied + lag >= head;
     return (applied >= served->track.applied || nearly) && !vindex_learning(c->index, &learned);
 }
 
@@ -212,7 +218,8 @@ static void generation_steps(struct follower *f, size_t i, int64_t head)
     struct arena_mark mark = arena_mark(f->arena);
     for (size_t j = 0; j < CATALOG_GENERATIONS; j++)
         generation_step(f, i, j, catalog_at(f->server->catalog, i)->generation, head);
-    catalog_reap(f->server->catalog, i);
+    if (catalog_reap(f->server->catalog, i))
+        filler_prune(f->filler);
     arena_rollback(f->arena, mark);
 }
 
@@ -280,7 +287,7 @@ static enum assay_code apply_all(struct follower *f, const struct change_head *h
             worst = err_set(err, code, own.slug, "%s", own.detail);
         err_clear(&own);
         *behind |= g->track.applied < head->seq;
-        *more |= g->track.applied < head->seq && !g->track.starved;
+        *more |= g->track.applied < head->seq && atomic_load(&g->starved_after) < 0;
         apply_aside(f, i, head->seq, more);
         generation_steps(f, i, head->seq);
     }
@@ -466,7 +473,8 @@ bool follower_start(struct follower *f)
 {
     f->checkpoint_due_us = clock_mono_us() + f->server->config->checkpoint_interval_s * CLOCK_SECOND;
     f->sweeper = sweeper_start(f->server);
-    if (!f->sweeper)
+    f->filler = filler_start(f->server);
+    if (!f->sweeper || !f->filler)
         return false;
     f->running = pthread_create(&f->thread, NULL, run, f) == 0;
     return f->running;
@@ -490,6 +498,7 @@ void follower_free(struct follower *f)
         (void)pthread_join(f->thread, NULL);
     }
     sweeper_stop(f->sweeper);
+    filler_stop(f->filler);
     (void)close(f->wake_fd);
     arena_free(f->arena);
     free(f);

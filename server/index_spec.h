@@ -10,15 +10,10 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
-
-struct index_spec {
-    int64_t m, ef_construction, ef_search; /* 0: the default */
-    int precision;                         /* in the order of index_precision_names */
-};
-extern const char *const index_precision_names[]; /* NULL-terminated */
+#include "index/vindex.h"
 
 /* `canonical` receives canonical JSON, "{}" for json NULL. ASSAY_INVALID with the pointer. */
-enum assay_code index_spec_parse(struct arena *a, const json_t *json, const char *pointer, struct index_spec *out,
+enum assay_code index_spec_parse(struct arena *a, const json_t *json, const char *pointer, struct vindex_params *out,
                                  struct str *canonical, struct err *err) MUST_USE;
 
 #endif

@@ -166,7 +166,7 @@ static enum assay_code patch_body(struct tx *tx, void *ctx, struct err *err)
 {
     struct patch_work *p = ctx;
     const struct collection_patch *in = p->in;
-    struct collection_row row;
+    struct collection_row row = {0};
     struct writer w;
     struct buf args = {0};
     TRY(get_collection(tx, p->name, &row, err)); /* for its number; read again under the lock */

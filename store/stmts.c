@@ -27,6 +27,7 @@ const struct store_stmt *const *const store_stmt_lists[] = {
     store_source_change_stmts,
     store_sources_stmts,
     store_sweep_stmts,
+    store_vectors_stmts,
     store_writer_stmts,
     NULL,
 };

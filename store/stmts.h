@@ -30,6 +30,7 @@ extern const struct store_stmt *const store_runs_stmts[];
 extern const struct store_stmt *const store_source_change_stmts[];
 extern const struct store_stmt *const store_sources_stmts[];
 extern const struct store_stmt *const store_sweep_stmts[];
+extern const struct store_stmt *const store_vectors_stmts[];
 extern const struct store_stmt *const store_writer_stmts[];
 
 #endif

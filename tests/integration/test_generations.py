@@ -78,7 +78,7 @@ def wait_state(api, name, number, state, seconds=20, served=None):
 
 
 def documents(api, name, **more):
-    reply = api.search(name, "report notes", k=200, exact=True, **more)
+    reply = api.search(name, "report notes", k=1000, exact=True, **more)
     return {h["document"] for h in reply["hits"]}, {h["provenance"]["generation"] for h in reply["hits"]}
 
 
@@ -124,7 +124,7 @@ def test_policies_changed_at_once_do_not_lose_each_other(api, name):
 
 
 def test_parameters_at_creation(api, name):
-    params = {"m": 16, "ef_construction": 50, "ef_search": 64, "precision": "float16"}
+    params = {"m": 16, "ef_construction": 50, "ef_search": 64, "precision": "float32"}
     assert api.collection(name, index=params)["index"]["params"] == params
     assert generation(api, name, 1)["index"] == params
 
@@ -260,11 +260,11 @@ def test_pause_resume_cancel(api, name, server):
     ({"cutover": "soon"}, 400, None, "/cutover"), ({"x": 1}, 400, None, "/x")])
 def test_faulty_generation_is_refused_precisely(api, body, status, slug, pointer):
     api.problem("POST", path("default"), status, slug, pointer, json=body)
-    api.problem("POST", path("unheard"), 404, "unknown-collection", json=body)
 
 
 def test_unknown_generation_and_collection(api):
     api.problem("GET", path("default", 99), 404, "unknown-generation")
+    api.problem("POST", path("unheard"), 404, "unknown-collection", json={})
     for number in ("x", "0", "-1", "99999999999999999999"):
         api.problem("GET", path("default", number), 404, "unknown-generation")
         api.problem("POST", path("default", number, "pause"), 404, "unknown-generation", json={})
@@ -344,6 +344,154 @@ def other_follows(there, name, everything):
         return False
     return there.raw("POST", "/search", json={"collection": name, "query": "x"}).status_code == 200 and \
         documents(there, name)[0] == everything
+
+
+# ---- vectors from an endpoint ----
+
+def kinds(api, name):
+    """Which embedders made the vectors of what a search by vectors finds."""
+    hits = api.search(name, "report notes glacier", k=1000, exact=True, mode="vector")["hits"]
+    return {h["document"] for h in hits}, {h["provenance"]["embedder"] for h in hits}
+
+
+def test_row_15_builtin_to_endpoint_fetches_each_text_once_and_goes_on_by_it(api, name, endpoint):
+    n = fill(api, name)
+    api.put(name, "copy", article(0, 2, "mark0"), media_type="text/markdown")  # texts that are there already
+    everything = {f"d{i}" for i in range(n)}
+    number = begin(api, name, embedder=openai(endpoint, document_prefix="passage: "))
+    active = wait_state(api, name, number, "active", served=True)
+    assert active["error"] is None
+    found, embedders = kinds(api, name)
+    assert found >= everything and embedders == {active["embedder_id"]}
+    passages = [t for t in endpoint.texts if t.startswith("passage: ")]
+    assert len(passages) == len(set(passages)) >= n, "each different text once"
+    endpoint.texts.clear()
+    api.put(name, "new", article(4, 1, "brand new report notes"), media_type="text/markdown")
+    assert any("brand new" in t for t in endpoint.texts), "intake goes by the new embedder"
+    assert "new" in kinds(api, name)[0]
+    endpoint.texts.clear()
+    api.put(name, "d1", article(1, 2, "mark1") + "\n\nOne more section of it.", media_type="text/markdown")
+    assert len([t for t in endpoint.texts if t.startswith("passage: ")]) <= 2, "vectors that were fetched are found again"
+    back = api.post(path(name, number, "rollback"), {}, 200).json()
+    assert not back["served"] and documents(api, name)[0] >= everything | {"new"}
+    again = api.post(path(name, 1, "rollback"), {}, 200).json()
+    assert again["state"] == "previous" and kinds(api, name)[1] == {active["embedder_id"]}
+
+
+def test_endpoint_to_endpoint_of_another_dimension_while_searching_and_writing(api, name, endpoint):
+    n = fill(api, name, 40, embedder=openai(endpoint))
+    everything = {f"d{i}" for i in range(n)}
+    wide = MockEmbeddings(dim=96)
+    stop, wrong, wrote, seen = threading.Event(), [], [], set()
+
+    def search():
+        mine = api.with_key(api.key)
+        while not stop.is_set():
+            found, embedders = kinds(mine, name)
+            seen.update(embedders)
+            if len(embedders) != 1 or not found >= everything:
+                wrong.append((len(found), embedders))
+
+    def write():
+        mine = api.with_key(api.key)
+        while not stop.is_set():
+            key = f"w{len(wrote)}"
+            mine.put(name, key, article(len(wrote), 1, "report notes " + key), media_type="text/markdown")
+            if documents(mine, name, filter={"document": key})[0] != {key}:
+                wrong.append((key, "was acknowledged and is not found"))
+            wrote.append(key)
+
+    threads = [threading.Thread(target=f) for f in (search, search, write)]
+    for t in threads:
+        t.start()
+    try:
+        number = begin(api, name, embedder=openai(wide))
+        active = wait_state(api, name, number, "active", served=True)
+        time.sleep(0.3)
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+    assert not wrong, wrong[:5]
+    assert active["embedder_id"] in seen and len(seen) == 2
+    assert kinds(api, name) == (everything | set(wrote), {active["embedder_id"]})
+    assert api.get(f"/collections/{name}").json()["embedder"]["dim"] == 96
+    api.post(path(name, number, "rollback"), {}, 200)
+    assert kinds(api, name)[0] == everything | set(wrote), "what was written since has vectors of the former embedder too"
+    wide.close()
+
+
+def test_fetching_is_paused_and_resumed_and_survives_kill_9(new_server, models, endpoint):
+    endpoint.mode, endpoint.texts = "ok", []
+    endpoint.released.clear()
+    server = new_server(models_dir=models, poll_interval_ms=50, checkpoint_interval_s=1)
+    api = server.admin()
+    n = fill(api, "f", 30)
+    everything = {f"d{i}" for i in range(n)}
+    endpoint.mode = "hang"
+    number = begin(api, "f", embedder=openai(endpoint, timeout_ms=60000))
+    wait_until("the endpoint to be asked", lambda: endpoint.texts)
+    server.kill()
+    endpoint.mode = "ok"
+    endpoint.released.set()
+    endpoint.texts.clear()
+    server.start()
+    assert documents(api, "f") == (everything, {1})
+    api.post(path("f", number, "pause"), {}, 200)
+    time.sleep(0.5)
+    asked = len(endpoint.texts)
+    time.sleep(0.5)
+    assert len(endpoint.texts) <= asked + 4 and generation(api, "f", number)["state"] == "paused"
+    api.post(path("f", number, "resume"), {}, 200)
+    wait_state(api, "f", number, "active", 40, served=True)
+    assert len(endpoint.texts) == len(set(endpoint.texts)), "what was fetched before is not fetched again"
+    assert kinds(api, "f")[0] == everything
+    server.kill()
+    server.start()
+    assert len(kinds(api, "f")[1]) == 1 and kinds(api, "f")[0] == everything
+    assert documents(api, "f") == (everything, {number})
+
+
+def test_endpoint_that_is_away_delays_and_one_that_refuses_halts(api, name, endpoint):
+    n = fill(api, name, 8)
+    everything = {f"d{i}" for i in range(n)}
+    endpoint.mode = "error"
+    number = begin(api, name, embedder=openai(endpoint))
+    wait_until("the trouble to be told", lambda: generation(api, name, number)["error"])
+    assert generation(api, name, number)["state"] == "building"
+    assert documents(api, name) == (everything, {1})
+    api.put(name, "poisoned", "poison among report notes", media_type="text/markdown")
+    endpoint.mode = "poison"
+    halted = wait_state(api, name, number, "paused", 40)
+    assert halted["error"]
+    assert documents(api, name) == (everything | {"poisoned"}, {1})
+    api.remove(name, "poisoned")
+    api.post(path(name, number, "resume"), {}, 200)
+    active = wait_state(api, name, number, "active", 40, served=True)
+    assert active["error"] is None, "a chunk that is gone needs no vector"
+    assert kinds(api, name)[0] == everything
+
+
+def test_vectors_of_a_cancelled_move_are_removed(new_server, models, endpoint):
+    import psycopg2
+    endpoint.mode = "ok"
+    server = new_server(models_dir=models, poll_interval_ms=50)
+    api = server.admin()
+    fill(api, "v", 6)
+    number = begin(api, "v", embedder=openai(endpoint), cutover="manual")
+    wait_state(api, "v", number, "ready")
+
+    def rows():
+        connection = psycopg2.connect(server.dsn)
+        try:
+            cursor = connection.cursor()
+            cursor.execute("SELECT count(*) FROM vectors")
+            return cursor.fetchone()[0]
+        finally:
+            connection.close()
+    assert rows() >= 6
+    api.post(path("v", number, "cancel"), {}, 200)
+    wait_until("the vectors to be gone", lambda: rows() == 0)
 
 
 # ---- what the built-in embedder learned ----
