@@ -33,6 +33,7 @@ struct catalog {
     pthread_mutex_t lock; /* guards arena and every change */
     struct arena *arena;  /* owns every collection; only grows */
     atomic_size_t n;
+    struct index_generation *closed; /* guarded by lock: waits for catalog_bury */
     struct collection_place *items[CATALOG_MAX];
 };
 
@@ -64,6 +65,7 @@ void catalog_free(struct catalog *c)
     size_t n = atomic_load(&c->n);
     for (size_t i = 0; i < n; i++)
         close_place(c->items[i]);
+    catalog_bury(c);
     static_models_free(c->models); /* the indexes are closed */
     arena_free(c->arena);
     pthread_mutex_destroy(&c->lock);
@@ -522,12 +524,24 @@ bool catalog_reap(struct catalog *cat, size_t i)
             continue; /* next time */
         pthread_mutex_lock(&cat->lock);
         atomic_store(&place->open[j], NULL);
+        g->next_closed = cat->closed;
+        cat->closed = g;
         pthread_mutex_unlock(&cat->lock);
-        log_info("index generation removed", "collection=%d number=%d", (int)place->id, (int)g->number);
-        vindex_collection_remove(g->index);
         any = true;
     }
     return any;
+}
+
+void catalog_bury(struct catalog *cat)
+{
+    pthread_mutex_lock(&cat->lock);
+    struct index_generation *g = cat->closed;
+    cat->closed = NULL;
+    pthread_mutex_unlock(&cat->lock);
+    for (; g; g = g->next_closed) {
+        vindex_collection_remove(g->index);
+        log_info("index generation removed", "number=%d", (int)g->number);
+    }
 }
 
 /* ---- the default collection ---- */

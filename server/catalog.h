@@ -5,8 +5,8 @@
  * one stays valid; the table is append-only behind an atomic count, and a search reads it without a lock.
  *
  * An index does end: when its generation is cancelled or dropped. So whoever uses one holds it (collection_hold): a
- * generation is closed by the follower once it is marked as closing and nobody holds it. Holding counts first and looks
- * at the mark then; the follower marks first and looks at the count then.
+ * generation is taken out by the follower once it is marked as closing and nobody holds it. Holding counts first and
+ * looks at the mark then; the follower marks first and looks at the count then.
  */
 #ifndef ASSAY_SERVER_CATALOG_H
 #define ASSAY_SERVER_CATALOG_H
@@ -46,6 +46,7 @@ struct index_generation {
     atomic_bool manual;
     atomic_int holders;
     atomic_bool closing;
+    struct index_generation *next_closed; /* of the catalog's list */
     /* Number of the log after which the index cannot go on for want of vectors, as the follower found; -1: it can. */
     _Atomic(int64_t) starved_after;
     /* The follower's alone: */
@@ -110,8 +111,10 @@ void collection_stats(struct collection *c, struct vindex_stats *out);
 struct collection *catalog_generation(struct catalog *c, size_t i, size_t j);
 /* Makes it what searches see. */
 void catalog_serve(struct catalog *c, size_t i, size_t j);
-/* Closes generations that are over and that nobody holds, and removes their files. True when it did. */
+/* Takes generations that are over and that nobody holds out of their place, for catalog_bury. True when it did. */
 bool catalog_reap(struct catalog *c, size_t i);
+/* Closes them and removes their files. Any one thread but the follower: it may have to wait for a graph to be built. */
+void catalog_bury(struct catalog *c);
 
 /* Identity of an embedder: the declaration (of a static one it holds the model's digest), and what computes it here. */
 void embedder_spec_id(const struct embedder_spec *spec, struct str canonical, struct digest *out);

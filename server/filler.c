@@ -263,8 +263,10 @@ static void *run(void *arg)
     while (!atomic_load(&f->stopping)) {
         bool worked = false;
         bool well = feed_all(f, &worked);
-        if (atomic_exchange(&f->prune, false))
+        if (atomic_exchange(&f->prune, false)) {
+            catalog_bury(f->server->catalog);
             prune(f);
+        }
         if (well)
             f->backoff_ms = BACKOFF_MIN_MS;
         if (!worked || !well)

@@ -13,7 +13,8 @@ struct filler;
 struct filler *filler_start(struct server *server);
 /* A generation is starved: look now. Thread-safe, never blocks. */
 void filler_notify(struct filler *f);
-/* A generation has ended: vectors that no other one has a use for go. Thread-safe, never blocks. */
+/* A generation has ended: its index is closed, and vectors that no other one has a use for go. Thread-safe, never
+ * blocks. */
 void filler_prune(struct filler *f);
 /* Gives up a call under way, joins, frees. NULL is ignored. */
 void filler_stop(struct filler *f);

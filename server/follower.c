@@ -18,10 +18,11 @@
 
 enum {
     BATCH_CHANGES = 2000,
-    ASIDE_CHANGES = 500, /* for an index that no search sees: it shall not keep the one that they see waiting */
-    READY_LAG = 1000,    /* changes that an index may be behind, whose vectors an endpoint gives, to count as ready; */
-    READY_PART = 50,     /* but no more than one in so many */
-    REPORT_EVERY_S = 1,  /* progress of a generation, into the store */
+    ASIDE_CHANGES = 500,   /* for an index that no search sees: it shall not keep the one that they see waiting */
+    STARVED_CHANGES = 100, /* for one that waits for vectors: what lacks them is read again and again */
+    READY_LAG = 1000,   /* changes that an index may be behind, whose vectors an endpoint gives, to count as ready; */
+    READY_PART = 50,    /* but no more than one in so many */
+    REPORT_EVERY_S = 1, /* progress of a generation, into the store */
     ARENA_FIRST = 1 << 20,
     NAP_MS_MAX = 1000,   /* vindex_tick wants to be called every second */
     BACKOFF_MS_MIN = 50, /* while PostgreSQL is away: doubled up to NAP_MS_MAX */
@@ -262,7 +263,8 @@ static void apply_aside(struct follower *f, size_t i, int64_t head, bool *more)
         if (!generation_open((enum generation_state)state) || state == GENERATION_PAUSED)
             continue;
         int64_t before = c->generation->track.applied;
-        if (apply_generation(f, c, head, ASIDE_CHANGES, &err) == ASSAY_OK)
+        size_t limit = atomic_load(&c->generation->starved_after) < 0 ? ASIDE_CHANGES : STARVED_CHANGES;
+        if (apply_generation(f, c, head, limit, &err) == ASSAY_OK)
             *more |= c->generation->track.applied != before && c->generation->track.applied < head;
         err_clear(&err);
     }
