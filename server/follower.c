@@ -87,11 +87,12 @@ static void track(struct index_generation *g)
 }
 
 /* The database is older than the index: it was restored from a backup. What the index holds is not to be trusted. */
-static enum assay_code start_over(struct collection *c, int64_t head, struct err *err)
+static enum assay_code start_over(struct follower *f, struct collection *c, int64_t head, struct err *err)
 {
     struct index_generation *g = c->generation;
     log_warn("the change log went back: building the index anew", "collection=%.*s applied=%lld head=%lld",
              STR_FMT(c->name), (long long)g->track.applied, (long long)head);
+    handover_drop(f->server->handover, c->id);
     TRY(vindex_collection_reset(g->index, err));
     g->track.applied = 0;
     g->track.dirty = true;
@@ -103,12 +104,39 @@ static bool served_here(const struct follower *f, size_t i, const struct collect
     return catalog_at(f->server->catalog, i)->generation == c->generation;
 }
 
+static enum assay_code apply(struct follower *f, struct index_generation *g, const struct vindex_change *changes,
+                             size_t n, int64_t upto, const struct digest *commit, struct err *err)
+{
+    TRY(vindex_apply(g->index, changes, n, upto, commit, err));
+    g->track.applied = upto;
+    g->track.dirty = true;
+    metrics_add(f->server->metrics, METRIC_APPLIED_CHANGES, (int64_t)n);
+    return ASSAY_OK;
+}
+
+/* What this server's ingest wrote, for the generation that searches see: it need not be read back, unless its vectors
+ * are another embedder's. */
+static bool apply_handed(struct follower *f, struct collection *c, enum assay_code *code, struct err *err)
+{
+    struct handed handed;
+    if (!handover_take(f->server->handover, c->id, c->generation->track.applied, &handed))
+        return false;
+    bool usable = digest_eq(&handed.embedder, &c->embedder);
+    if (usable)
+        *code = apply(f, c->generation, handed.changes, handed.n, handed.upto, &handed.commit, err);
+    arena_free(handed.arena);
+    return usable;
+}
+
 /* Applies one batch at most, so that no collection keeps the others from their turn. */
 static enum assay_code apply_batch(struct follower *f, struct collection *c, size_t limit, struct err *err)
 {
     struct index_generation *g = c->generation;
     struct changes_read read;
-    struct change_vectors vectors = {.wanted = c->spec.kind == EMBEDDER_CLIENT || c->spec.kind == EMBEDDER_OPENAI,
+    enum assay_code code = ASSAY_OK;
+    if (limit == BATCH_CHANGES && apply_handed(f, c, &code, err))
+        return code;
+    struct change_vectors vectors = {.needed = c->spec.kind == EMBEDDER_CLIENT || c->spec.kind == EMBEDDER_OPENAI,
                                      .embedder = c->embedder,
                                      .dim = c->spec.dim};
     struct call call = store_call(f, READ_STALL_S);
@@ -119,12 +147,7 @@ static enum assay_code apply_batch(struct follower *f, struct collection *c, siz
         filler_notify(f->filler);
     if (read.upto == g->track.applied)
         return ASSAY_OK;
-    TRY(vindex_apply(g->index, read.changes, read.n, read.upto, &read.commit, err));
-    g->track.applied = read.upto;
-    g->track.dirty = true;
-    if (limit == BATCH_CHANGES)
-        metrics_add(f->server->metrics, METRIC_APPLIED_CHANGES, (int64_t)read.n);
-    return ASSAY_OK;
+    return apply(f, g, read.changes, read.n, read.upto, &read.commit, err);
 }
 
 /* ---- generations ---- */
@@ -241,7 +264,7 @@ static enum assay_code apply_generation(struct follower *f, struct collection *c
     struct arena_mark mark = arena_mark(f->arena);
     enum assay_code code = ASSAY_OK;
     if (g->track.applied > head)
-        code = start_over(c, head, err);
+        code = start_over(f, c, head, err);
     if (code == ASSAY_OK && g->track.applied < head)
         code = apply_batch(f, c, limit, err);
     arena_rollback(f->arena, mark);

@@ -64,7 +64,8 @@ void intake_run_finish(struct intake *in, const struct call *call, struct intake
 
 static enum assay_code put_all(struct intake *in, const struct call *call, struct intake_run *run,
                                const struct collection *under, struct document_put *puts, size_t n,
-                               struct put_result *results, struct documents_written *written, struct store_commit *commit, struct err *err)
+                               struct put_result *results, struct documents_written *written,
+                               struct store_commit *commit, struct err *err)
 {
     const struct collection *c = run->collection;
     bool work = false;

@@ -16,8 +16,8 @@ static const struct store_stmt changes_read = {
     "SELECT h.seq, h.kind, h.state, h.chunk_id, h.document_id, h.source_id, h.acl IS NOT NULL, h.acl, h.modified_at,"
     " h.source_active, h.max_age_us, s.name, c.chunk, c.version, c.pipeline, d.key, v.uri, v.title, c.text, c.heading,"
     " v.metadata, v.media_type, v.language, c.run::text, v.grouping, c.span_from, c.span_to, c.page, c.quality, "
-    "c.state, CASE WHEN NOT $4::boolean THEN NULL WHEN c.embedder = $5 THEN c.embedding ELSE (SELECT e.vector"
-    "  FROM vectors e WHERE e.collection_id = c.collection_id AND e.embedder = $5 AND e.chunk_id = c.id) END"
+    "c.state, CASE WHEN c.embedder = $4 THEN c.embedding ELSE (SELECT e.vector"
+    "  FROM vectors e WHERE e.collection_id = c.collection_id AND e.embedder = $4 AND e.chunk_id = c.id) END"
     " FROM changes h"
     " LEFT JOIN sources s ON s.collection_id = h.collection_id AND s.id = h.source_id"
     " LEFT JOIN LATERAL (SELECT * FROM chunks"
@@ -26,7 +26,7 @@ static const struct store_stmt changes_read = {
     " LEFT JOIN LATERAL (SELECT uri, title, metadata, media_type, language, grouping FROM versions"
     "   WHERE collection_id = $1 AND document_id = c.document_id AND version = c.version OFFSET 0) v ON true"
     " WHERE h.collection_id = $1 AND h.seq > $2 AND h.seq <= $3 ORDER BY h.seq",
-    5};
+    4};
 static const struct store_stmt changes_before = {
     "changes_before",
     "SELECT seq, id FROM commits WHERE collection_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT 1", 3};
@@ -116,7 +116,7 @@ static int64_t take_changes(const struct read_work *w, const struct rows *rows, 
         struct vindex_change *c = &out->changes[out->n];
         enum chunk_state now = CHUNK_ACTIVE;
         read_change(rows_at(rows, i, a), w->vectors, c, &now);
-        if (!w->vectors->wanted || c->kind != VINDEX_ADD || c->embedding)
+        if (!w->vectors->needed || c->kind != VINDEX_ADD || c->embedding)
             out->n++;
         else if (now != CHUNK_RETIRED)
             return c->seq;
@@ -149,7 +149,6 @@ static enum assay_code read_body(struct tx *tx, void *ctx, struct err *err)
     wire_i32(&args, w->collection);
     wire_i64(&args, w->after);
     wire_i64(&args, w->out->upto);
-    wire_bool(&args, w->vectors->wanted);
     wire_digest(&args, &w->vectors->embedder);
     TRY(tx_exec(tx, &changes_read, &args, &rows, err));
     int64_t lacking = take_changes(w, &rows, tx_arena(tx));

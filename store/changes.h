@@ -7,13 +7,13 @@
 
 /* Whose vectors the changes are to come with. */
 struct change_vectors {
-    bool wanted; /* false: the index computes them */
+    bool needed; /* false: the index computes those that are not stored */
     struct digest embedder;
     int dim;
 };
 /* Up to `limit` changes after `after`, cut at a commit boundary (a single commit larger than the limit is read whole).
  * Rows live in
- * call->arena. Chunk payloads are joined in. Where vectors are wanted, what is read ends before the first commit that
+ * call->arena. Chunk payloads are joined in. Where vectors are needed, what is read ends before the first commit that
  * adds a chunk whose vector the store does not have yet (*starved); such a chunk that is retired by now is left out
  * instead. upto == after when there is nothing that can be read. */
 struct changes_read {

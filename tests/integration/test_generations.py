@@ -124,14 +124,14 @@ def test_policies_changed_at_once_do_not_lose_each_other(api, name):
 
 
 def test_parameters_at_creation(api, name):
-    params = {"m": 16, "ef_construction": 50, "ef_search": 64, "precision": "float32"}
+    params = {"m": 16, "ef_construction": 50, "ef_search": 64, "precision": "int8"}
     assert api.collection(name, index=params)["index"]["params"] == params
     assert generation(api, name, 1)["index"] == params
 
 
 @pytest.mark.parametrize("index, pointer", [
     ({"m": 3}, "/index/m"), ({"m": 129}, "/index/m"), ({"ef_construction": 9}, "/index/ef_construction"),
-    ({"ef_search": 0}, "/index/ef_search"), ({"precision": "float8"}, "/index/precision"), ({"x": 1}, "/index/x")])
+    ({"ef_search": 0}, "/index/ef_search"), ({"precision": "float16"}, "/index/precision"), ({"x": 1}, "/index/x")])
 def test_faulty_parameters_are_refused_precisely(api, index, pointer):
     api.problem("POST", "/collections", 400, pointer=pointer, json={"name": "never-made", "index": index})
     api.problem("POST", "/index/rebuild", 400, pointer=pointer, json={"index": index})
