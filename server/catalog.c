@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "index/embed.h"
 #include "server/index_spec.h"
 #include "server/policy.h"
 
@@ -107,25 +106,6 @@ enum assay_code catalog_get(struct catalog *c, struct str name, bool in_body, st
     if (in_body)
         err_add_field(err, "/collection", "There is no collection of that name.");
     return code;
-}
-
-static void static_digest(struct str declaration, struct digest *out)
-{
-    struct digest_ctx *ctx = digest_begin();
-    digest_update_field(ctx, STR_LIT("assay static embedder 1"));
-    digest_update_field(ctx, declaration);
-    digest_end(ctx, out);
-}
-
-/* Raise the number when the same static model gives other vectors than before. */
-void embedder_spec_id(const struct embedder_spec *spec, struct str canonical, struct digest *out)
-{
-    if (spec->kind == EMBEDDER_BUILTIN)
-        embed_builtin_id(spec->dim, out);
-    else if (spec->kind == EMBEDDER_STATIC)
-        static_digest(canonical, out);
-    else
-        digest_sha256(canonical.ptr, canonical.len, out);
 }
 
 enum assay_code catalog_resolve_embedder(struct catalog *c, struct arena *a, const char *pointer,

@@ -277,7 +277,7 @@ static enum assay_code move_body(struct tx *tx, void *ctx, struct err *err)
     struct move_work *m = ctx;
     const struct move *move = &moves[m->move];
     struct writer w;
-    struct generation_row row;
+    struct generation_row row = {0};
     TRY(writer_begin(tx, m->collection, &w, err));
     TRY(get_generation(tx, m->collection, m->number, &row, err));
     if (!(move->from & 1U << row.state))
