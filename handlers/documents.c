@@ -57,10 +57,10 @@ static bool wait_indexed(struct request *req, struct collection *c, const struct
         return true;
     if (wait == WAIT_STORED) {
         struct vindex_stats st;
-        vindex_stats(c->index, &st);
+        collection_stats(c, &st);
         return st.seq >= commit->seq;
     }
-    return vindex_wait(c->index, commit->seq, req->call.deadline_us);
+    return collection_wait(c, commit->seq, req->call.deadline_us);
 }
 
 /* Hands the result's problem on as the request's own. */
@@ -138,7 +138,7 @@ static void wait_bulk(const struct bulk_report *report)
     int64_t deadline_us =
         clock_mono_us() + WAIT_MAX_S * CLOCK_SECOND; /* the stream may have used up the request's own */
     for (const struct bulk_run *r = report->runs; r; r = r->next)
-        if (r->commit.seq > 0 && !vindex_wait(r->run.collection->index, r->commit.seq, deadline_us))
+        if (r->commit.seq > 0 && !collection_wait(r->run.collection, r->commit.seq, deadline_us))
             return;
 }
 

@@ -22,7 +22,20 @@ HANDLER(handle_keys_delete); /* DELETE /keys/{id} */
 /* collections.c */
 HANDLER(handle_collections_list);
 HANDLER(handle_collections_create);
-HANDLER(handle_collections_get); /* GET /collections/{name} */
+HANDLER(handle_collections_get);    /* GET /collections/{name} */
+HANDLER(handle_collections_patch);  /* PATCH /collections/{name} */
+HANDLER(handle_collections_revert); /* POST /collections/{name}/embedder/revert */
+/* generations.c: /collections/{name}/generations */
+HANDLER(handle_generations_list);
+HANDLER(handle_generations_create);
+HANDLER(handle_generations_get);
+HANDLER(handle_generations_pause);
+HANDLER(handle_generations_resume);
+HANDLER(handle_generations_cancel);
+HANDLER(handle_generations_cutover);
+HANDLER(handle_generations_rollback);
+HANDLER(handle_generations_delete);
+HANDLER(handle_index_rebuild); /* POST /index/rebuild */
 /* pipelines.c */
 HANDLER(handle_pipelines_list);
 HANDLER(handle_pipelines_get); /* GET /pipelines/{id} */

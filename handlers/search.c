@@ -26,6 +26,9 @@ static enum assay_code check_rights(const struct request *req, const struct sear
     if (in->include_quarantined && !access_steward(&req->actor))
         return err_set(err, ASSAY_FORBIDDEN, "not-a-steward",
                        "only a key with the scope steward may see what is quarantined");
+    if (in->generation && !access_steward(&req->actor))
+        return err_set(err, ASSAY_FORBIDDEN, "not-a-steward",
+                       "only a key with the scope steward may search a generation that is not served");
     return ASSAY_OK;
 }
 
@@ -115,11 +118,30 @@ static size_t candidates(const struct search *s)
     return s->in.rerank && top > k ? top : k;
 }
 
+/* Keeps the index that is searched from being closed; `let_go` ends that. */
+static enum assay_code hold(struct request *req, struct search *s, struct err *err)
+{
+    struct collection *c;
+    TRY(catalog_get(req->server->catalog, s->in.collection, false, &c, err));
+    s->collection = s->in.generation ? collection_hold_generation(c, (int32_t)s->in.generation) : collection_hold(c);
+    if (s->collection)
+        return ASSAY_OK;
+    (void)err_set(err, ASSAY_UNPROCESSABLE, "unknown-generation", "this server has no such generation of the index");
+    return err_add_field(err, search_request_pointer(&s->in, "generation"), "is not open");
+}
+
+static void let_go(struct search *s)
+{
+    if (s->collection)
+        collection_release(s->collection);
+    s->collection = NULL;
+}
+
 static enum assay_code prepare(struct request *req, struct search *s, struct err *err)
 {
     struct search_request *in = &s->in;
     TRY(check_rights(req, in, err));
-    TRY(catalog_get(req->server->catalog, in->collection, false, &s->collection, err));
+    TRY(hold(req, s, err));
     TRY(check_vector(s, err));
     TRY(read_at(s, err));
     const struct filter *filter = NULL;
@@ -241,7 +263,7 @@ static void finish(struct request *req, struct jsonw *w, struct search *s)
     vindex_result_release(s->collection->index, &s->result);
 }
 
-static enum assay_code search(struct request *req, struct reply *reply, struct search *s, struct err *err)
+static enum assay_code answer(struct request *req, struct reply *reply, struct search *s, struct err *err)
 {
     struct jsonw w;
     TRY(prepare(req, s, err));
@@ -252,6 +274,13 @@ static enum assay_code search(struct request *req, struct reply *reply, struct s
     reply_json(reply, 200, &w);
     finish(req, &w, s);
     return ASSAY_OK;
+}
+
+static enum assay_code search(struct request *req, struct reply *reply, struct search *s, struct err *err)
+{
+    enum assay_code code = answer(req, reply, s, err);
+    let_go(s);
+    return code;
 }
 
 enum assay_code handle_search_post(struct request *req, struct reply *reply, struct err *err)
@@ -307,6 +336,7 @@ static void search_item(struct request *req, struct jsonw *w, struct batch_item 
         finish(req, w, &it->s);
     else
         problem_write(w, &it->err);
+    let_go(&it->s);
     err_clear(&it->err);
     arena_rollback(req->call.arena, mark);
 }

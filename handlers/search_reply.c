@@ -55,6 +55,7 @@ static void write_provenance(struct jsonw *w, const struct search *s, const stru
     jsonw_kdigest(w, "pipeline", &h->pipeline);
     write_text(w, "run", h->run);
     jsonw_kdigest(w, "embedder", s->result.learned ? &s->result.embedder : &s->collection->embedder);
+    jsonw_kint(w, "generation", s->collection->generation->number);
     jsonw_kstr(w, "node_id", buf_str(&id));
     jsonw_object_end(w);
     buf_free(&id);
@@ -224,6 +225,7 @@ static void write_explain(struct jsonw *w, const struct search *s)
     jsonw_kcstr(w, "plan", s->result.plan);
     jsonw_kint(w, "eligible", (int64_t)s->result.eligible);
     jsonw_kint(w, "seq", s->result.seq);
+    jsonw_kint(w, "generation", s->collection->generation->number);
     write_fusion(w, s);
     write_rerank(w, s);
     write_decimal(w, "quality_weight", s->ranking.quality_weight);

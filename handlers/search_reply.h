@@ -11,7 +11,7 @@
 
 struct search {
     struct search_request in;
-    struct collection *collection;
+    struct collection *collection; /* held until the end */
     struct vindex_ranking ranking; /* the policy's, with what the request says otherwise */
     struct vindex_query query;
     struct vindex_result result; /* pinned while it is written */

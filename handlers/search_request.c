@@ -21,6 +21,7 @@ const char *const search_mode_names[] = {"hybrid", "vector", "lexical", NULL};
         FIELD(principal, JSON_FIELD_STRS, .min = 1, .max = PRINCIPAL_BYTES_MAX, .max_items = PRINCIPALS_MAX,           \
               .present_offset = offsetof(struct search_request, has_principal)),                                       \
         FIELD(fusion, JSON_FIELD_OBJECT, .nullable = true),                                                            \
+        FIELD(generation, JSON_FIELD_INT, .min = 1, .max = INT32_MAX),                                                 \
         FIELD(max_per_document, JSON_FIELD_INT, .min = 1, .max = VINDEX_K_MAX),                                        \
         FIELD(context, JSON_FIELD_INT, .min = 0, .max = VINDEX_CONTEXT_MAX), FIELD(exact, JSON_FIELD_BOOL),            \
         FIELD(include_quarantined, JSON_FIELD_BOOL), FIELD(explain, JSON_FIELD_BOOL), FIELD(rerank, JSON_FIELD_BOOL),  \
@@ -56,7 +57,8 @@ const char *search_request_pointer(const struct search_request *r, const char *n
                     {"principal", "/principal", "?principal"},
                     {"fusion", "/fusion", "?fusion"},
                     {"context", "/context", "?context"},
-                    {"rerank", "/rerank", "?rerank"}};
+                    {"rerank", "/rerank", "?rerank"},
+                    {"generation", "/generation", "?generation"}};
     for (size_t i = 0; i < sizeof pointers / sizeof *pointers; i++) {
         if (strcmp(pointers[i].name, name) == 0)
             return r->in_body ? pointers[i].body : pointers[i].param;

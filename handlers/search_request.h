@@ -20,6 +20,7 @@ struct search_request {
     json_t *filter;                    /* object or NULL */
     json_t *fusion;                    /* object or NULL: ranking_parse reads it over the collection's policy */
     int64_t max_per_document, context; /* 0: no limit; none */
+    int64_t generation;                /* of the index; 0: the one that is served */
     double min_quality;
     struct str_list principal;
     bool exact, include_quarantined, explain, rerank, highlight;

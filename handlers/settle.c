@@ -22,7 +22,7 @@ enum assay_code settle(struct request *req, struct collection *c, const struct s
     if (seq == 0)
         TRY(head_of(req, c, &seq, err));
     follower_notify(req->server->follower);
-    if (vindex_wait(c->index, seq, req->call.deadline_us))
+    if (collection_wait(c, seq, req->call.deadline_us))
         return ASSAY_OK;
     return err_set(err, ASSAY_UNAVAILABLE, "not-indexed-yet",
                    "the change is stored, but the index has not applied it in time; ask again to wait for it");

@@ -1,6 +1,7 @@
 #include "index/vindex.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -180,6 +181,17 @@ static void init_waiting(struct vindex_collection *c)
     c->waited_seq = c->seq;
 }
 
+static char *generation_dir(const struct vindex *v, int32_t id, int32_t generation)
+{
+    char name[32];
+    if (generation > 1) {
+        snprintf(name, sizeof(name), "%d-%d", (int)id, (int)generation);
+    } else {
+        snprintf(name, sizeof(name), "%d", (int)id);
+    }
+    return joined(v->dir, name);
+}
+
 enum assay_code vindex_collection_open(struct vindex *v, const struct vindex_spec *spec, struct vindex_collection **out,
                                        int64_t *applied, struct err *err)
 {
@@ -187,9 +199,7 @@ enum assay_code vindex_collection_open(struct vindex *v, const struct vindex_spe
         return err_set(err, ASSAY_INVALID, NULL, "the dimension must be from 1 to %d", VINDEX_DIM_MAX);
     }
     TRY(vindex_params_check(&spec->params, err));
-    char name[16];
-    snprintf(name, sizeof(name), "%d", (int)spec->id);
-    char *dir = joined(v->dir, name);
+    char *dir = generation_dir(v, spec->id, spec->generation);
     if (dir == NULL) {
         return err_set(err, ASSAY_UNAVAILABLE, NULL, "the index directory's path is too long");
     }
@@ -233,6 +243,69 @@ void vindex_collection_close(struct vindex_collection *c)
     free(c->segs);
     free(c->dir);
     free(c);
+}
+
+static void remove_dir(const char *path)
+{
+    DIR *d = opendir(path);
+    if (d == NULL) {
+        return;
+    }
+    for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
+            (void)unlinkat(dirfd(d), e->d_name, 0); /* what stays makes rmdir fail, which is said */
+        }
+    }
+    closedir(d);
+    if (rmdir(path) != 0) {
+        log_warn("index directory not removed", "path=%s error=\"%s\"", path, strerror(errno));
+    }
+}
+
+void vindex_collection_remove(struct vindex_collection *c)
+{
+    char *dir = mem_strdup(c->dir);
+    vindex_collection_close(c);
+    remove_dir(dir);
+    free(dir);
+}
+
+/* Reads "<id>" (generation 1) and "<id>-<n>". 0: another name. */
+static int32_t generation_of(const char *name, int32_t id)
+{
+    char *end = NULL;
+    errno = 0;
+    long number = strtol(name, &end, 10);
+    if (errno != 0 || end == name || number != id) {
+        return 0;
+    }
+    if (*end == '\0') {
+        return 1;
+    }
+    const char *rest = end + 1;
+    long n = *end == '-' ? strtol(rest, &end, 10) : 0;
+    return errno == 0 && n > 1 && n <= INT32_MAX && *end == '\0' ? (int32_t)n : 0;
+}
+
+void vindex_keep_generations(struct vindex *v, int32_t id, const int32_t *generations, size_t n)
+{
+    DIR *d = opendir(v->dir);
+    if (d == NULL) {
+        return;
+    }
+    for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+        int32_t generation = generation_of(e->d_name, id);
+        bool kept = generation == 0;
+        for (size_t i = 0; i < n; i++) {
+            kept |= generations[i] == generation;
+        }
+        char *path = kept ? NULL : generation_dir(v, id, generation);
+        if (path != NULL) {
+            remove_dir(path);
+        }
+        free(path);
+    }
+    closedir(d);
 }
 
 enum assay_code vindex_collection_reset(struct vindex_collection *c, struct err *err)
@@ -335,4 +408,16 @@ void vindex_stats(struct vindex_collection *c, struct vindex_stats *out)
         out->oldest_overdue_seconds = ((double)now - (double)earliest) / (double)CLOCK_SECOND;
     }
     views_unpin(slot);
+}
+
+bool vindex_learning(struct vindex_collection *c, struct digest *learned)
+{
+    struct view_slot *slot = views_pin(&c->views);
+    const struct view *view = atomic_load_explicit(&slot->view, memory_order_relaxed);
+    *learned = (struct digest){{0}};
+    if (view->lsa != NULL) {
+        lsa_id(view->lsa, learned);
+    }
+    views_unpin(slot);
+    return atomic_load(&c->learning);
 }

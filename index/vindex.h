@@ -9,9 +9,10 @@
  * background thread builds a sealed segment (HNSW, FAISS C API) and the next view replaces the head's rows by it.
  * Small segments are merged by tiers, dropping retired slots.
  *
- * Files: `<dir>/<collection id>/`: sealed segments and a manifest, each with version, identity and checksum, written to
- * a temporary name, fsynced and renamed. Anything damaged, missing or of another identity is reported in the log and
- * the collection starts from sequence 0: never a wrong answer.
+ * Files: `<dir>/<collection id>/` (and `<dir>/<collection id>-<n>/` of later generations): sealed segments and a
+ * manifest, each with version, identity and checksum, written to a temporary name, fsynced and renamed. Anything
+ * damaged, missing or of another identity is reported in the log and the collection starts from sequence 0: never a
+ * wrong answer.
  */
 #ifndef ASSAY_INDEX_VINDEX_H
 #define ASSAY_INDEX_VINDEX_H
@@ -73,6 +74,7 @@ enum assay_code vindex_params_check(const struct vindex_params *p, struct err *e
 
 struct vindex_spec {
     int32_t id;
+    int32_t generation;     /* up to 1: files in <dir>/<id>, else in <dir>/<id>-<generation> */
     struct digest identity; /* changes when the collection is another one or its embedder differs */
     enum embedder_kind kind;
     int dim;
@@ -86,6 +88,10 @@ enum assay_code vindex_collection_open(struct vindex *v, const struct vindex_spe
                                        int64_t *applied, struct err *err) MUST_USE;
 /* Waits for searches that still pin a view. Does not write files: see vindex_checkpoint. */
 void vindex_collection_close(struct vindex_collection *c);
+/* As vindex_collection_close, and removes its files. */
+void vindex_collection_remove(struct vindex_collection *c);
+/* Removes the files of generations of a collection other than these: leftovers of a process that was killed. */
+void vindex_keep_generations(struct vindex *v, int32_t id, const int32_t *generations, size_t n);
 /* Forgets everything, on disk too: the change log went back (a restored database). Writer's thread only. */
 enum assay_code vindex_collection_reset(struct vindex_collection *c, struct err *err) MUST_USE;
 
@@ -234,5 +240,7 @@ struct vindex_stats {
 void vindex_stats(struct vindex_collection *c, struct vindex_stats *out);
 /* Rows that no graph has yet, which every search of the vector leg scans: how far the builder is behind. Lock-free. */
 size_t vindex_unsealed(struct vindex_collection *c);
+/* Of the same: what the built-in embedder learned and whether it learns; costs nothing. */
+bool vindex_learning(struct vindex_collection *c, struct digest *learned);
 
 #endif

@@ -37,6 +37,10 @@ CREATE TABLE collections (
     identity      bytea       NOT NULL,
     pipeline      bytea       NOT NULL,
     created_at    timestamptz NOT NULL,
+    index_params  json        NOT NULL DEFAULT '{}',
+    generation    integer     NOT NULL DEFAULT 1,
+    reverted      bytea,
+    revision      bigint      NOT NULL DEFAULT 1,
     head_seq      bigint      NOT NULL DEFAULT 0,
     head_commit   bytea       NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
     last_document bigint      NOT NULL DEFAULT 0,
@@ -59,6 +63,13 @@ COMMENT ON COLUMN collections.identity IS
     'SHA-256 over a random UUID and the embedder: what an index on disk must match.';
 COMMENT ON COLUMN collections.pipeline IS 'The pipeline that new documents go through.';
 COMMENT ON COLUMN collections.created_at IS 'When it was created.';
+COMMENT ON COLUMN collections.index_params IS 'Canonical JSON of what the index is built with, {} for the defaults.';
+COMMENT ON COLUMN collections.generation IS
+    'The generation of its index that is served; embedder and index_params are that one''s.';
+COMMENT ON COLUMN collections.reverted IS
+    'What the built-in embedder learned and is not to be used: an index that has it goes back. NULL: none.';
+COMMENT ON COLUMN collections.revision IS
+    'One more with every change of the collection itself or of one of its generations: the ETag.';
 COMMENT ON COLUMN collections.head_seq IS
     'Last number of the change log; only writers that hold the advisory lock move it.';
 COMMENT ON COLUMN collections.head_commit IS 'Id of the last commit; all zero before the first write.';
@@ -66,6 +77,68 @@ COMMENT ON COLUMN collections.last_document IS 'Last number given to a document.
 COMMENT ON COLUMN collections.last_chunk IS 'Last number given to a chunk.';
 COMMENT ON COLUMN collections.last_source IS 'Last number given to a source.';
 COMMENT ON COLUMN collections.last_entry IS 'Last number given to a quarantine entry.';
+
+CREATE TABLE generations (
+    collection_id integer     NOT NULL,
+    number        integer     NOT NULL,
+    embedder      json        NOT NULL,
+    embedder_id   bytea       NOT NULL,
+    index_params  json        NOT NULL,
+    state         smallint    NOT NULL,
+    manual        boolean     NOT NULL DEFAULT false,
+    error         text        NOT NULL DEFAULT '',
+    done_seq      bigint      NOT NULL DEFAULT 0,
+    filled_seq    bigint      NOT NULL DEFAULT 0,
+    leased_by     uuid,
+    leased_until  timestamptz,
+    created_by    text        NOT NULL,
+    created_at    timestamptz NOT NULL,
+    ready_at      timestamptz,
+    served_at     timestamptz,
+    ended_at      timestamptz,
+    CONSTRAINT generations_pkey PRIMARY KEY (collection_id, number),
+    CONSTRAINT generations_state_known CHECK (state BETWEEN 0 AND 6),
+    CONSTRAINT generations_collection_fkey FOREIGN KEY (collection_id) REFERENCES collections (id)
+);
+CREATE UNIQUE INDEX generations_one_next ON generations (collection_id) WHERE state IN (0, 1, 2);
+COMMENT ON TABLE generations IS
+    'Generations of collections'' indexes: each an embedder and parameters, of which one is served at a time.';
+COMMENT ON COLUMN generations.collection_id IS 'The collection.';
+COMMENT ON COLUMN generations.number IS 'From 1, in the order they were asked for.';
+COMMENT ON COLUMN generations.embedder IS 'Canonical JSON of the embedder.';
+COMMENT ON COLUMN generations.embedder_id IS 'Identity of the embedder, as in chunks.embedder.';
+COMMENT ON COLUMN generations.index_params IS 'Canonical JSON of what the index is built with, {} for the defaults.';
+COMMENT ON COLUMN generations.state IS
+    '0 building, 1 paused, 2 ready, 3 active, 4 previous (kept to go back to), 5 cancelled, 6 dropped.';
+COMMENT ON COLUMN generations.manual IS 'Whether it waits for a request to be served; else it is as soon as it is ready.';
+COMMENT ON COLUMN generations.error IS 'Why it stands still, for people; empty when it does not.';
+COMMENT ON COLUMN generations.done_seq IS 'Number of the change log that the furthest server''s index of it has reached.';
+COMMENT ON COLUMN generations.filled_seq IS 'Up to here every chunk that needs a vector from an endpoint has one.';
+COMMENT ON COLUMN generations.leased_by IS 'The server that fetches vectors for it.';
+COMMENT ON COLUMN generations.leased_until IS 'Until when another server leaves that to it.';
+COMMENT ON COLUMN generations.created_by IS 'Who asked for it.';
+COMMENT ON COLUMN generations.created_at IS 'When it was asked for.';
+COMMENT ON COLUMN generations.ready_at IS 'When its index had caught up with the one served.';
+COMMENT ON COLUMN generations.served_at IS 'When it was last made the one to be served.';
+COMMENT ON COLUMN generations.ended_at IS 'When it was cancelled or dropped.';
+
+CREATE TABLE vectors (
+    collection_id integer     NOT NULL,
+    embedder      bytea       NOT NULL,
+    chunk_id      bigint      NOT NULL,
+    embed_hash    bytea       NOT NULL,
+    vector        bytea       NOT NULL,
+    CONSTRAINT vectors_pkey PRIMARY KEY (collection_id, embedder, chunk_id)
+);
+ALTER TABLE vectors ALTER COLUMN vector SET STORAGE EXTERNAL;
+CREATE INDEX vectors_by_embed ON vectors (collection_id, embedder, embed_hash);
+COMMENT ON TABLE vectors IS
+    'Vectors of chunks by other embedders than the one they came in under; fetched while a collection moves to one.';
+COMMENT ON COLUMN vectors.collection_id IS 'The collection.';
+COMMENT ON COLUMN vectors.embedder IS 'Identity of the embedder.';
+COMMENT ON COLUMN vectors.chunk_id IS 'The chunk.';
+COMMENT ON COLUMN vectors.embed_hash IS 'SHA-256 of the text that was embedded.';
+COMMENT ON COLUMN vectors.vector IS 'Little-endian float32 array.';
 
 CREATE TABLE sources (
     collection_id integer     NOT NULL,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json_write.h"
+#include "index/embed.h"
 #include "server/catalog.h"
 #include "server/endpoint_spec.h"
 
@@ -182,4 +183,23 @@ enum assay_code embedder_spec_resolve(struct arena *a, struct static_models *mod
     const struct spec_in in = {.kind = EMBEDDER_STATIC, .dim = dim, .model = spec->model, .digest = str_of(hex)};
     *canonical = write_canonical(a, &in);
     return ASSAY_OK;
+}
+
+static void static_digest(struct str declaration, struct digest *out)
+{
+    struct digest_ctx *ctx = digest_begin();
+    digest_update_field(ctx, STR_LIT("assay static embedder 1"));
+    digest_update_field(ctx, declaration);
+    digest_end(ctx, out);
+}
+
+/* Raise the number when the same static model gives other vectors than before. */
+void embedder_spec_id(const struct embedder_spec *spec, struct str canonical, struct digest *out)
+{
+    if (spec->kind == EMBEDDER_BUILTIN)
+        embed_builtin_id(spec->dim, out);
+    else if (spec->kind == EMBEDDER_STATIC)
+        static_digest(canonical, out);
+    else
+        digest_sha256(canonical.ptr, canonical.len, out);
 }

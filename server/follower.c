@@ -10,12 +10,19 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/filler.h"
 #include "server/server.h"
 #include "server/sweeper.h"
 #include "store/changes.h"
+#include "store/generations.h"
 
 enum {
     BATCH_CHANGES = 2000,
+    ASIDE_CHANGES = 500,   /* for an index that no search sees: it shall not keep the one that they see waiting */
+    STARVED_CHANGES = 100, /* for one that waits for vectors: what lacks them is read again and again */
+    READY_LAG = 1000,   /* changes that an index may be behind, whose vectors an endpoint gives, to count as ready; */
+    READY_PART = 50,    /* but no more than one in so many */
+    REPORT_EVERY_S = 1, /* progress of a generation, into the store */
     ARENA_FIRST = 1 << 20,
     NAP_MS_MAX = 1000,   /* vindex_tick wants to be called every second */
     BACKOFF_MS_MIN = 50, /* while PostgreSQL is away: doubled up to NAP_MS_MAX */
@@ -24,18 +31,11 @@ enum {
     CATALOG_EVERY_S = 2  /* at most, and only when the heads name a collection that is not known */
 };
 
-/* What the thread knows of one collection; only the thread touches it. */
-struct tracked {
-    int64_t applied;     /* last number that the index has */
-    int64_t deadline_us; /* the index' next one */
-    bool known, dirty;   /* dirty: changed since the last checkpoint */
-};
-
 struct follower {
     struct server *server;
     struct sweeper *sweeper;
+    struct filler *filler;
     struct arena *arena;
-    struct tracked *tracked; /* CATALOG_MAX, by place in the catalog */
     pthread_t thread;
     bool running;
     int wake_fd; /* eventfd */
@@ -75,62 +75,176 @@ static enum assay_code store_answered(struct follower *f, enum assay_code code, 
 
 /* ---- applying ---- */
 
-static struct tracked *track(struct follower *f, size_t i, const struct collection *c)
+static void track(struct index_generation *g)
 {
-    struct tracked *t = &f->tracked[i];
-    if (!t->known) {
-        struct vindex_stats stats;
-        vindex_stats(c->index, &stats);
-        *t = (struct tracked){.applied = stats.seq, .deadline_us = CLOCK_NEVER, .known = true};
-    }
-    return t;
+    struct vindex_stats stats;
+    if (g->track.known)
+        return;
+    vindex_stats(g->index, &stats);
+    g->track.applied = stats.seq;
+    g->track.deadline_us = CLOCK_NEVER;
+    g->track.known = true;
 }
 
 /* The database is older than the index: it was restored from a backup. What the index holds is not to be trusted. */
-static enum assay_code start_over(struct follower *f, struct tracked *t, struct collection *c, int64_t head,
-                                  struct err *err)
+static enum assay_code start_over(struct follower *f, struct collection *c, int64_t head, struct err *err)
 {
+    struct index_generation *g = c->generation;
     log_warn("the change log went back: building the index anew", "collection=%.*s applied=%lld head=%lld",
-             STR_FMT(c->name), (long long)t->applied, (long long)head);
+             STR_FMT(c->name), (long long)g->track.applied, (long long)head);
     handover_drop(f->server->handover, c->id);
-    TRY(vindex_collection_reset(c->index, err));
-    t->applied = 0;
-    t->dirty = true;
+    TRY(vindex_collection_reset(g->index, err));
+    g->track.applied = 0;
+    g->track.dirty = true;
     return ASSAY_OK;
 }
 
-static enum assay_code apply(struct follower *f, struct tracked *t, struct collection *c,
-                             const struct vindex_change *changes, size_t n, int64_t upto, const struct digest *commit,
-                             struct err *err)
+static bool served_here(const struct follower *f, size_t i, const struct collection *c)
 {
-    TRY(vindex_apply(c->index, changes, n, upto, commit, err));
-    t->applied = upto;
-    t->dirty = true;
+    return catalog_at(f->server->catalog, i)->generation == c->generation;
+}
+
+static enum assay_code apply(struct follower *f, struct index_generation *g, const struct vindex_change *changes,
+                             size_t n, int64_t upto, const struct digest *commit, struct err *err)
+{
+    TRY(vindex_apply(g->index, changes, n, upto, commit, err));
+    g->track.applied = upto;
+    g->track.dirty = true;
     metrics_add(f->server->metrics, METRIC_APPLIED_CHANGES, (int64_t)n);
     return ASSAY_OK;
 }
 
-/* Applies one batch at most, so that no collection keeps the others from their turn. */
-static enum assay_code apply_batch(struct follower *f, struct tracked *t, struct collection *c, struct err *err)
+/* What this server's ingest wrote, for the generation that searches see: it need not be read back, unless its vectors
+ * are another embedder's. */
+static bool apply_handed(struct follower *f, struct collection *c, enum assay_code *code, struct err *err)
 {
-    struct vindex_change *changes;
-    size_t n;
-    int64_t upto;
-    struct digest commit;
     struct handed handed;
-    if (handover_take(f->server->handover, c->id, t->applied, &handed)) {
-        enum assay_code code = apply(f, t, c, handed.changes, handed.n, handed.upto, &handed.commit, err);
-        arena_free(handed.arena);
+    if (!handover_take(f->server->handover, c->id, c->generation->track.applied, &handed))
+        return false;
+    bool usable = digest_eq(&handed.embedder, &c->embedder);
+    if (usable)
+        *code = apply(f, c->generation, handed.changes, handed.n, handed.upto, &handed.commit, err);
+    arena_free(handed.arena);
+    return usable;
+}
+
+/* Applies one batch at most, so that no collection keeps the others from their turn. */
+static enum assay_code apply_batch(struct follower *f, struct collection *c, size_t limit, struct err *err)
+{
+    struct index_generation *g = c->generation;
+    struct changes_read read;
+    enum assay_code code = ASSAY_OK;
+    if (limit == BATCH_CHANGES && apply_handed(f, c, &code, err))
         return code;
-    }
+    struct change_vectors vectors = {.needed = c->spec.kind == EMBEDDER_CLIENT || c->spec.kind == EMBEDDER_OPENAI,
+                                     .embedder = c->embedder,
+                                     .dim = c->spec.dim};
     struct call call = store_call(f, READ_STALL_S);
-    TRY(store_answered(f,
-                       store_changes_read(f->server->store, &call, c->id, t->applied, BATCH_CHANGES, &changes, &n,
-                                          &upto, &commit, err),
-                       err));
-    if (n == 0)
+    TRY(store_answered(
+        f, store_changes_read(f->server->store, &call, c->id, g->track.applied, limit, &vectors, &read, err), err));
+    atomic_store(&g->starved_after, read.starved ? read.upto : -1);
+    if (read.starved)
+        filler_notify(f->filler);
+    if (read.upto == g->track.applied)
         return ASSAY_OK;
-    return apply(f, t, c, changes, n, upto, &commit, err);
+    return apply(f, g, read.changes, read.n, read.upto, &read.commit, err);
+}
+
+/* ---- generations ---- */
+
+/* One that another server has moved meanwhile refuses: this one reads that with the next poll. */
+static bool move(struct follower *f, const struct collection *c, enum generation_move m)
+{
+    struct err err = {0};
+    struct generation_row row;
+    struct call call = store_call(f, READ_STALL_S);
+    enum assay_code code =
+        store_generation_move(f->server->store, &call, c->id, c->generation->number, m, STR_LIT(""), &row, &err);
+    if (code == ASSAY_CONFLICT)
+        code = store_answered(f, ASSAY_OK, &err);
+    else if (store_answered(f, code, &err) != ASSAY_OK)
+        log_err(LOG_WARN, "generation not moved on", &err);
+    err_clear(&err);
+    if (code == ASSAY_OK)
+        code = catalog_sync(f->server->catalog, &call, c->name, &err);
+    err_clear(&err);
+    return code == ASSAY_OK;
+}
+
+static void report(struct follower *f, const struct collection *c)
+{
+    struct index_generation *g = c->generation;
+    struct err err = {0};
+    int64_t now = clock_mono_us();
+    if (g->track.applied <= g->track.reported || now < g->track.report_due_us)
+        return;
+    struct call call = store_call(f, READ_STALL_S);
+    int64_t applied = g->track.applied;
+    if (store_answered(f, store_generation_progress(f->server->store, &call, c->id, g->number, applied, &err), &err) ==
+        ASSAY_OK)
+        g->track.reported = applied;
+    g->track.report_due_us = now + REPORT_EVERY_S * CLOCK_SECOND;
+    err_clear(&err);
+}
+
+/* Has it come as far as what searches see? When an endpoint gives its vectors, writes go on putting it behind until it
+ * is active and they come with its vectors: then nearly is enough. Searches see it once it has really caught up. */
+static bool arrived(const struct collection *c, const struct index_generation *served, int64_t head)
+{
+    struct digest learned;
+    int64_t applied = c->generation->track.applied;
+    int64_t lag = head / READY_PART < READY_LAG ? head / READY_PART : READY_LAG;
+    bool nearly = c->spec.kind == EMBEDDER_OPENAI && applied + lag >= head;
+    return (applied >= served->track.applied || nearly) && !vindex_learning(c->index, &learned);
+}
+
+/* What was learned and is not to be used any more is gone back from; tried again until it is. */
+static void revert(const struct collection *c)
+{
+    struct digest learned;
+    struct err err = {0};
+    if (!c->has_reverted || c->spec.kind != EMBEDDER_BUILTIN)
+        return;
+    if (vindex_learning(c->index, &learned) || !digest_eq(&learned, &c->reverted))
+        return;
+    if (vindex_embedder_revert(c->index, &err) == ASSAY_OK)
+        log_info("going back to what the embedder was before", "collection=%.*s generation=%d", STR_FMT(c->name),
+                 (int)c->generation->number);
+    err_clear(&err); /* with nothing to go back to, as in an index made anew, it stays */
+}
+
+/* What one generation is due for: to be seen by searches here, to be ready, to become the active one. */
+static void generation_step(struct follower *f, size_t i, size_t j, const struct index_generation *served, int64_t head)
+{
+    struct collection *c = catalog_generation(f->server->catalog, i, j);
+    struct digest learned;
+    if (!c || !c->generation->track.known)
+        return;
+    struct index_generation *g = c->generation;
+    int state = atomic_load(&g->state);
+    revert(c);
+    if (state == GENERATION_BUILDING || state == GENERATION_READY)
+        report(f, c);
+    if (state == GENERATION_BUILDING && arrived(c, served, head) && move(f, c, GENERATION_ARRIVE))
+        state = atomic_load(&g->state);
+    if (state == GENERATION_READY && !atomic_load(&g->manual) && move(f, c, GENERATION_CUT_OVER))
+        state = atomic_load(&g->state);
+    if (state == GENERATION_ACTIVE && g != served && g->track.applied >= served->track.applied &&
+        !vindex_learning(c->index, &learned)) {
+        catalog_serve(f->server->catalog, i, j);
+        log_info("searches see another generation", "collection=%.*s number=%d applied=%lld", STR_FMT(c->name),
+                 (int)g->number, (long long)g->track.applied);
+    }
+}
+
+static void generation_steps(struct follower *f, size_t i, int64_t head)
+{
+    struct arena_mark mark = arena_mark(f->arena);
+    for (size_t j = 0; j < CATALOG_GENERATIONS; j++)
+        generation_step(f, i, j, catalog_at(f->server->catalog, i)->generation, head);
+    if (catalog_reap(f->server->catalog, i))
+        filler_prune(f->filler);
+    arena_rollback(f->arena, mark);
 }
 
 static const struct change_head *find_head(const struct change_head *heads, size_t n, int32_t id)
@@ -142,35 +256,84 @@ static const struct change_head *find_head(const struct change_head *heads, size
     return NULL;
 }
 
-/* One batch for every collection that is behind; *behind says whether one still is. */
+/* One batch for one generation that is behind. */
+static enum assay_code apply_generation(struct follower *f, struct collection *c, int64_t head, size_t limit,
+                                        struct err *err)
+{
+    struct index_generation *g = c->generation;
+    struct arena_mark mark = arena_mark(f->arena);
+    enum assay_code code = ASSAY_OK;
+    if (g->track.applied > head)
+        code = start_over(f, c, head, err);
+    if (code == ASSAY_OK && g->track.applied < head)
+        code = apply_batch(f, c, limit, err);
+    arena_rollback(f->arena, mark);
+    if (code != ASSAY_OK && code != ASSAY_UNAVAILABLE)
+        log_err(LOG_ERROR, "changes not applied", err);
+    return code;
+}
+
+/* The generations beside the one served. What goes wrong with them is not what searches see, and is tried again. */
+static void apply_aside(struct follower *f, size_t i, int64_t head, bool *more)
+{
+    for (size_t j = 0; j < CATALOG_GENERATIONS && !atomic_load(&f->stopping); j++) {
+        struct collection *c = catalog_generation(f->server->catalog, i, j);
+        struct err err = {0};
+        if (!c || served_here(f, i, c))
+            continue;
+        int state = atomic_load(&c->generation->state);
+        track(c->generation);
+        if (!generation_open((enum generation_state)state) || state == GENERATION_PAUSED)
+            continue;
+        int64_t before = c->generation->track.applied;
+        size_t limit = atomic_load(&c->generation->starved_after) < 0 ? ASIDE_CHANGES : STARVED_CHANGES;
+        if (apply_generation(f, c, head, limit, &err) == ASSAY_OK)
+            *more |= c->generation->track.applied != before && c->generation->track.applied < head;
+        err_clear(&err);
+    }
+}
+
+/* One batch for every collection that is behind; *behind says whether what searches see still is, *more whether there
+ * is more to do at once. */
 static enum assay_code apply_all(struct follower *f, const struct change_head *heads, size_t n_heads, bool *behind,
-                                 struct err *err)
+                                 bool *more, struct err *err)
 {
     struct collection *c;
     enum assay_code worst = ASSAY_OK;
     for (size_t i = 0; (c = catalog_at(f->server->catalog, i)) && !atomic_load(&f->stopping); i++) {
-        struct tracked *t = track(f, i, c);
+        struct index_generation *g = c->generation;
         const struct change_head *head = find_head(heads, n_heads, c->id);
+        struct err own = {0};
+        track(g);
         if (!head)
             continue;
-        enum assay_code code = ASSAY_OK;
-        struct err own = {0};
-        struct arena_mark mark = arena_mark(f->arena);
-        if (t->applied > head->seq)
-            code = start_over(f, t, c, head->seq, &own);
-        if (code == ASSAY_OK && t->applied < head->seq)
-            code = apply_batch(f, t, c, &own);
-        arena_rollback(f->arena, mark);
-        *behind |= t->applied < head->seq;
-        if (code != ASSAY_OK) {
-            if (code != ASSAY_UNAVAILABLE)
-                log_err(LOG_ERROR, "changes not applied", &own);
+        enum assay_code code = apply_generation(f, c, head->seq, BATCH_CHANGES, &own);
+        if (code != ASSAY_OK)
             worst = err_set(err, code, own.slug, "%s", own.detail);
-        }
         err_clear(&own);
+        *behind |= g->track.applied < head->seq;
+        *more |= g->track.applied < head->seq && atomic_load(&g->starved_after) < 0;
+        apply_aside(f, i, head->seq, more);
+        generation_steps(f, i, head->seq);
     }
     atomic_store(&f->stuck, worst != ASSAY_OK);
     return worst;
+}
+
+/* Another server, or a request to this one, may have changed a collection or its generations. */
+static void learn_changes(struct follower *f, const struct change_head *heads, size_t n)
+{
+    struct collection *c;
+    for (size_t i = 0; (c = catalog_at(f->server->catalog, i)); i++) {
+        const struct change_head *head = find_head(heads, n, c->id);
+        struct err err = {0};
+        if (!head || head->revision == c->revision)
+            continue;
+        struct call call = store_call(f, READ_STALL_S);
+        if (store_answered(f, catalog_sync(f->server->catalog, &call, c->name, &err), &err) != ASSAY_OK)
+            log_err(LOG_WARN, "collection not read anew", &err);
+        err_clear(&err);
+    }
 }
 
 /* Another server may have made a collection; this one learns of it by its head. */
@@ -193,17 +356,19 @@ static void learn_collections(struct follower *f, const struct change_head *head
     f->catalog_due_us = clock_mono_us() + CATALOG_EVERY_S * CLOCK_SECOND;
 }
 
-/* Looks at the heads and applies what is new. *behind: there is more to do at once. */
-static enum assay_code follow(struct follower *f, bool *behind, struct err *err)
+/* Looks at the heads and applies what is new. *more: there is more to do at once. */
+static enum assay_code follow(struct follower *f, bool *more, struct err *err)
 {
+    bool behind = false;
     struct change_head *heads;
     size_t n;
     arena_reset(f->arena);
     struct call call = store_call(f, POLL_STALL_S);
     TRY(store_answered(f, store_change_heads(f->server->store, &call, &heads, &n, err), err));
     learn_collections(f, heads, n);
-    TRY(apply_all(f, heads, n, behind, err));
-    if (*behind) {
+    learn_changes(f, heads, n);
+    TRY(apply_all(f, heads, n, &behind, more, err));
+    if (behind) {
         int64_t none = 0;
         (void)atomic_compare_exchange_strong(&f->behind_us, &none, clock_mono_us());
     } else {
@@ -216,43 +381,59 @@ static enum assay_code follow(struct follower *f, bool *behind, struct err *err)
 
 /* ---- the clock and the disk ---- */
 
+static bool tick_one(struct index_generation *g, int64_t *next_us)
+{
+    struct err err = {0};
+    int64_t now_us = clock_now_us();
+    track(g);
+    bool passed = g->track.deadline_us <= now_us;
+    if (vindex_tick(g->index, now_us, &g->track.deadline_us, &err) != ASSAY_OK) {
+        log_err(LOG_ERROR, "index tick failed", &err);
+        g->track.deadline_us = CLOCK_NEVER;
+    }
+    err_clear(&err);
+    if (g->track.deadline_us < *next_us)
+        *next_us = g->track.deadline_us;
+    return passed;
+}
+
 /* Takes what is past its deadline out of the views and says when the next one is due (wall clock). */
 static int64_t tick(struct follower *f)
 {
     int64_t next_us = CLOCK_NEVER;
-    struct collection *c;
     bool passed = false;
-    for (size_t i = 0; (c = catalog_at(f->server->catalog, i)); i++) {
-        struct tracked *t = track(f, i, c);
-        struct err err = {0};
-        int64_t now_us = clock_now_us();
-        passed |= t->deadline_us <= now_us;
-        if (vindex_tick(c->index, now_us, &t->deadline_us, &err) != ASSAY_OK) {
-            log_err(LOG_ERROR, "index tick failed", &err);
-            t->deadline_us = CLOCK_NEVER;
+    for (size_t i = 0; catalog_at(f->server->catalog, i); i++) {
+        for (size_t j = 0; j < CATALOG_GENERATIONS; j++) {
+            struct collection *c = catalog_generation(f->server->catalog, i, j);
+            if (c)
+                passed |= tick_one(c->generation, &next_us);
         }
-        err_clear(&err);
-        if (t->deadline_us < next_us)
-            next_us = t->deadline_us;
     }
     if (passed)
         sweeper_notify(f->sweeper);
     return next_us;
 }
 
+static void checkpoint_one(struct index_generation *g)
+{
+    struct err err = {0};
+    if (!g->track.dirty)
+        return;
+    if (vindex_checkpoint(g->index, &err) == ASSAY_OK)
+        g->track.dirty = false;
+    else
+        log_err(LOG_ERROR, "checkpoint failed: a restart will read more of the change log", &err);
+    err_clear(&err);
+}
+
 static void checkpoint(struct follower *f)
 {
-    struct collection *c;
-    for (size_t i = 0; (c = catalog_at(f->server->catalog, i)); i++) {
-        struct tracked *t = track(f, i, c);
-        struct err err = {0};
-        if (!t->dirty)
-            continue;
-        if (vindex_checkpoint(c->index, &err) == ASSAY_OK)
-            t->dirty = false;
-        else
-            log_err(LOG_ERROR, "checkpoint failed: a restart will read more of the change log", &err);
-        err_clear(&err);
+    for (size_t i = 0; catalog_at(f->server->catalog, i); i++) {
+        for (size_t j = 0; j < CATALOG_GENERATIONS; j++) {
+            struct collection *c = catalog_generation(f->server->catalog, i, j);
+            if (c)
+                checkpoint_one(c->generation);
+        }
     }
     f->checkpoint_due_us = clock_mono_us() + f->server->config->checkpoint_interval_s * CLOCK_SECOND;
 }
@@ -282,16 +463,16 @@ static void *run(void *arg)
     struct follower *f = arg;
     (void)pthread_setname_np(pthread_self(), "follower");
     while (!atomic_load(&f->stopping)) {
-        bool behind = false;
+        bool more = false;
         struct err err = {0};
-        enum assay_code code = follow(f, &behind, &err);
+        enum assay_code code = follow(f, &more, &err);
         err_clear(&err);
         if (code == ASSAY_OK)
             f->backoff_ms = BACKOFF_MS_MIN;
         int64_t next_us = tick(f);
         if (clock_mono_us() >= f->checkpoint_due_us)
             checkpoint(f);
-        if (code != ASSAY_OK || !behind)
+        if (code != ASSAY_OK || !more)
             nap(f, code, next_us);
     }
     checkpoint(f);
@@ -303,7 +484,6 @@ struct follower *follower_new(struct server *server)
     struct follower *f = mem_calloc(1, sizeof *f);
     f->server = server;
     f->arena = arena_new(ARENA_FIRST);
-    f->tracked = mem_calloc(CATALOG_MAX, sizeof *f->tracked);
     f->backoff_ms = BACKOFF_MS_MIN;
     atomic_init(&f->stalled_us, CLOCK_NEVER);
     f->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -318,7 +498,8 @@ bool follower_start(struct follower *f)
 {
     f->checkpoint_due_us = clock_mono_us() + f->server->config->checkpoint_interval_s * CLOCK_SECOND;
     f->sweeper = sweeper_start(f->server);
-    if (!f->sweeper)
+    f->filler = filler_start(f->server);
+    if (!f->sweeper || !f->filler)
         return false;
     f->running = pthread_create(&f->thread, NULL, run, f) == 0;
     return f->running;
@@ -342,8 +523,8 @@ void follower_free(struct follower *f)
         (void)pthread_join(f->thread, NULL);
     }
     sweeper_stop(f->sweeper);
+    filler_stop(f->filler);
     (void)close(f->wake_fd);
-    free(f->tracked);
     arena_free(f->arena);
     free(f);
 }

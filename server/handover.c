@@ -50,8 +50,10 @@ void handover_give(struct handover *h, int32_t collection, const struct document
     pthread_mutex_lock(&h->lock);
     bool taken = h->n < WAITING_MAX;
     if (taken)
-        h->items[h->n++] = (struct item){
-            collection, written->from, {written->changes, written->n, written->upto, written->commit, arena}};
+        h->items[h->n++] =
+            (struct item){collection,
+                          written->from,
+                          {written->changes, written->n, written->upto, written->commit, written->embedder, arena}};
     pthread_mutex_unlock(&h->lock);
     if (!taken)
         arena_free(arena);

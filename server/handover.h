@@ -21,7 +21,7 @@ struct handed {
     const struct vindex_change *changes;
     size_t n;
     int64_t upto;
-    struct digest commit;
+    struct digest commit, embedder;
     struct arena *arena; /* the taker's to free */
 };
 /* The follower. What continues the log of `collection` right behind `applied`; false: nothing does. What lies before is

@@ -63,8 +63,9 @@ void intake_run_finish(struct intake *in, const struct call *call, struct intake
 /* ---- the transaction ---- */
 
 static enum assay_code put_all(struct intake *in, const struct call *call, struct intake_run *run,
-                               struct document_put *puts, size_t n, struct put_result *results,
-                               struct documents_written *written, struct store_commit *commit, struct err *err)
+                               const struct collection *under, struct document_put *puts, size_t n,
+                               struct put_result *results, struct documents_written *written,
+                               struct store_commit *commit, struct err *err)
 {
     const struct collection *c = run->collection;
     bool work = false;
@@ -75,8 +76,8 @@ static enum assay_code put_all(struct intake *in, const struct call *call, struc
     struct documents_put put = {
         .collection = c->id,
         .pipeline = c->pipeline.id,
-        .embedder = c->embedder,
-        .dim = c->spec.dim,
+        .embedder = under->embedder,
+        .dim = under->spec.dim,
         .run = run->started ? run->id : NULL,
         .check_duplicates = c->pipeline.checks.duplicate,
         .docs = puts,
@@ -92,7 +93,7 @@ static enum assay_code put_isolated(struct intake *in, const struct call *call, 
                                     struct prepared *b, struct put_result *results, struct store_commit *commit,
                                     struct err *err)
 {
-    enum assay_code code = put_all(in, call, run, b->puts, b->n_puts, results, &b->written, commit, err);
+    enum assay_code code = put_all(in, call, run, b->under, b->puts, b->n_puts, results, &b->written, commit, err);
     if (code == ASSAY_OK || code == ASSAY_UNAVAILABLE || b->n_puts == 1)
         return code;
     log_err(LOG_WARN, "a batch failed and is stored one document at a time", err);
@@ -100,7 +101,7 @@ static enum assay_code put_isolated(struct intake *in, const struct call *call, 
     for (size_t i = 0; i < b->n_puts; i++) {
         struct store_commit one = {0};
         struct err *own = &b->results[b->doc_of[i]].err;
-        code = put_all(in, call, run, &b->puts[i], 1, &results[i], NULL, &one, own);
+        code = put_all(in, call, run, b->under, &b->puts[i], 1, &results[i], NULL, &one, own);
         if (code == ASSAY_UNAVAILABLE) {
             code = err_set(err, ASSAY_UNAVAILABLE, own->slug, "%s", own->detail);
             err_clear(own);

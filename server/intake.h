@@ -105,4 +105,11 @@ void intake_bulk_write(struct jsonw *w, const struct bulk_report *r);
 enum assay_code intake_embed_queries(struct intake *in, const struct call *call, struct collection *c,
                                      const struct str *texts, size_t n, float *out, struct err *err) MUST_USE;
 
+/* What is embedded for a chunk: title, line feed, heading, blank line, text; what is empty is left out with what parts
+ * it off. */
+struct str intake_embedded_text(struct arena *a, struct str title, struct str heading, struct str text);
+/* Vectors of such texts by the collection's endpoint, one after the other in `out`; all or none. */
+enum assay_code intake_embed_passages(struct intake *in, const struct call *call, const struct collection *c,
+                                      const struct str *texts, size_t n, float *out, struct err *err) MUST_USE;
+
 #endif

@@ -22,13 +22,13 @@ struct want {
     struct str text;
 };
 
-static struct str embedded_text(struct arena *a, struct str title, const struct chunk_put *ch)
+struct str intake_embedded_text(struct arena *a, struct str title, struct str heading, struct str text)
 {
-    return str_of(arena_printf(a, "%.*s%s%.*s%s%.*s", STR_FMT(title), title.len > 0 ? "\n" : "", STR_FMT(ch->heading),
-                               ch->heading.len > 0 ? "\n\n"
-                               : title.len > 0     ? "\n"
-                                                   : "",
-                               STR_FMT(ch->text)));
+    return str_of(arena_printf(a, "%.*s%s%.*s%s%.*s", STR_FMT(title), title.len > 0 ? "\n" : "", STR_FMT(heading),
+                               heading.len > 0 ? "\n\n"
+                               : title.len > 0 ? "\n"
+                                               : "",
+                               STR_FMT(text)));
 }
 
 static enum assay_code endpoint(struct intake *in, struct arena *a, const struct collection *c, struct str prefix,
@@ -137,7 +137,7 @@ enum assay_code intake_embed(struct intake *in, const struct call *call, struct 
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < puts[i].n_chunks; j++, at++) {
             struct chunk_put *ch = &puts[i].chunks[j];
-            wants[at] = (struct want){ch, i, embedded_text(a, puts[i].title, ch)};
+            wants[at] = (struct want){ch, i, intake_embedded_text(a, puts[i].title, ch->heading, ch->text)};
             digest_sha256(wants[at].text.ptr, wants[at].text.len, &ch->embed_hash);
             hashes[at] = ch->embed_hash;
         }
@@ -158,4 +158,10 @@ enum assay_code intake_embed_queries(struct intake *in, const struct call *call,
     if (c->spec.kind != EMBEDDER_OPENAI)
         return err_set(err, ASSAY_UNPROCESSABLE, "vector-required", "This collection takes the client's vectors.");
     return call_endpoint(in, call, c, c->spec.query_prefix, texts, n, out, err);
+}
+
+enum assay_code intake_embed_passages(struct intake *in, const struct call *call, const struct collection *c,
+                                      const struct str *texts, size_t n, float *out, struct err *err)
+{
+    return call_endpoint(in, call, c, c->spec.document_prefix, texts, n, out, err);
 }

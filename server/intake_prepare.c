@@ -239,7 +239,8 @@ enum assay_code intake_prepare(struct intake *in, const struct call *call, struc
     struct received *received = ARENA_ARRAY(a, struct received, n);
     struct document_probe *probes = ARENA_ARRAY(a, struct document_probe, n);
     bool *repeated = ARENA_ARRAY(a, bool, n);
-    *out = (struct prepared){.docs = docs, .results = results, .n = n};
+    c = collection_for_writing(c);
+    *out = (struct prepared){.under = c, .docs = docs, .results = results, .n = n};
     out->puts = ARENA_ARRAY(a, struct document_put, n);
     out->doc_of = ARENA_ARRAY(a, size_t, n);
     for (size_t i = 0; i < n; i++) {

@@ -15,6 +15,7 @@ struct intake {
 };
 
 struct prepared {
+    const struct collection *under; /* as it was when the batch was prepared: its embedder made the vectors */
     const struct intake_document *docs;
     struct intake_result *results;
     size_t n;

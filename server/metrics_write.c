@@ -167,11 +167,11 @@ static void each_index(struct expo *e, struct server *s, const char *name, const
 {
     family(e, name, type, help);
     for (size_t i = 0;; i++) {
-        const struct collection *c = catalog_at(s->catalog, i);
+        struct collection *c = catalog_at(s->catalog, i);
         if (!c)
             return;
         struct vindex_stats stats;
-        vindex_stats(c->index, &stats);
+        collection_stats(c, &stats);
         one(e, name, c->name.ptr, &stats);
     }
 }

@@ -71,6 +71,7 @@ struct documents_written {
     size_t n;                      /* 0: not all of it is at hand, and the log has to be read */
     int64_t from, upto;            /* their numbers: (from, upto] */
     struct digest commit;          /* that they end at */
+    struct digest embedder;        /* that the vectors are by */
 };
 struct documents_put {
     int32_t collection;

@@ -55,7 +55,10 @@ static const struct store_stmt embeddings_find = {
     "SELECT DISTINCT ON (c.embed_hash) c.embed_hash, c.embedding FROM unnest($2::bytea[]) AS h (hash)"
     " CROSS JOIN LATERAL (SELECT embed_hash, embedding, id FROM chunks"
     "   WHERE collection_id = $1 AND embed_hash = h.hash AND embedder = $3 AND embedding IS NOT NULL"
-    "     AND octet_length(embedding) = $4::integer OFFSET 0) c"
+    "     AND octet_length(embedding) = $4::integer"
+    "   UNION ALL SELECT embed_hash, vector, chunk_id FROM vectors"
+    "   WHERE collection_id = $1 AND embedder = $3 AND embed_hash = h.hash"
+    "     AND octet_length(vector) = $4::integer OFFSET 0) c"
     " ORDER BY c.embed_hash, c.id",
     4};
 

@@ -449,11 +449,11 @@ static enum assay_code write_edges(struct put *p, struct err *err)
 /* ---- documents whose version stays ---- */
 static const struct store_stmt chunks_reembed = {
     "chunks_reembed",
-    "UPDATE chunks c SET embedding = b.embedding, embed_hash = b.embed_hash"
+    "UPDATE chunks c SET embedding = b.embedding, embed_hash = b.embed_hash, embedder = $5"
     "  FROM unnest($2::bytea[], $3::bytea[], $4::bytea[]) AS b (chunk, embedding, embed_hash)"
     " WHERE c.collection_id = $1 AND c.chunk = b.chunk AND c.state <> 3 AND c.embedding IS DISTINCT FROM b.embedding"
     " RETURNING c.id, c.chunk, c.state",
-    4};
+    5};
 static const struct store_stmt chunks_current = {
     "chunks_current",
     "SELECT id, chunk, state FROM chunks WHERE collection_id = $1 AND version = $2 AND state <> 3 ORDER BY id", 2};
@@ -477,6 +477,7 @@ static enum assay_code reembed(struct put *p, const struct put_doc *d, struct ro
         }
         wire_array_end(&args, mark);
     }
+    wire_digest(&args, &p->in->embedder);
     return tx_exec(p->w.tx, &chunks_reembed, &args, rows, err);
 }
 

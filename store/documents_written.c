@@ -71,6 +71,7 @@ void put_tell_written(struct put *p)
         return; /* what was stored before is changed as well: its rows have to be read */
     struct str run = str_dup(p->arena, w->run);
     out->commit = p->commit->id;
+    out->embedder = p->in->embedder;
     out->upto = w->head_seq;
     out->from = w->head_seq - (int64_t)w->n_notes;
     out->n = w->n_notes;

@@ -9,6 +9,7 @@ const struct store_stmt *const *const store_stmt_lists[] = {
     store_documents_read_stmts,
     store_documents_write_stmts,
     store_edges_stmts,
+    store_generations_stmts,
     store_holds_stmts,
     store_idempotency_stmts,
     store_jobs_stmts,
@@ -26,6 +27,7 @@ const struct store_stmt *const *const store_stmt_lists[] = {
     store_source_change_stmts,
     store_sources_stmts,
     store_sweep_stmts,
+    store_vectors_stmts,
     store_writer_stmts,
     NULL,
 };

@@ -12,6 +12,7 @@ extern const struct store_stmt *const store_documents_write_stmts[];
 extern const struct store_stmt *const store_documents_delete_stmts[];
 extern const struct store_stmt *const store_documents_plan_stmts[];
 extern const struct store_stmt *const store_edges_stmts[];
+extern const struct store_stmt *const store_generations_stmts[];
 extern const struct store_stmt *const store_holds_stmts[];
 extern const struct store_stmt *const store_idempotency_stmts[];
 extern const struct store_stmt *const store_jobs_stmts[];
@@ -29,6 +30,7 @@ extern const struct store_stmt *const store_runs_stmts[];
 extern const struct store_stmt *const store_source_change_stmts[];
 extern const struct store_stmt *const store_sources_stmts[];
 extern const struct store_stmt *const store_sweep_stmts[];
+extern const struct store_stmt *const store_vectors_stmts[];
 extern const struct store_stmt *const store_writer_stmts[];
 
 #endif

@@ -19,7 +19,7 @@ static void give(struct handover *h, int32_t collection, int64_t from, size_t n,
 {
     struct arena *a = arena_new(256);
     struct documents_written w = {
-        ARENA_ARRAY(a, struct vindex_change, n), n, from, from + (int64_t)n, {{(uint8_t)from}}};
+        ARENA_ARRAY(a, struct vindex_change, n), n, from, from + (int64_t)n, {{(uint8_t)from}}, {{0}}};
     w.changes[0].seq = from + 1;
     arena_defer(a, count, freed);
     handover_give(h, collection, &w, a);

@@ -25,7 +25,7 @@ struct collection *catalog_at(struct catalog *c, size_t i)
     return i == 0 ? &one : NULL;
 }
 
-void vindex_stats(struct vindex_collection *c, struct vindex_stats *out)
+void collection_stats(struct collection *c, struct vindex_stats *out)
 {
     (void)c;
     *out = (struct vindex_stats){.seq = 9, .slots = 5, .memory_bytes = 1000, .chunks_by_state = {[CHUNK_ACTIVE] = 4}};

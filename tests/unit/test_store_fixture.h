@@ -288,17 +288,16 @@ UNUSED_OK static void assert_same_change(const struct vindex_change *a, const st
 /* What a put says it wrote is what the log says. */
 UNUSED_OK static void check_written(struct fixture *f, const struct documents_written *w)
 {
-    struct vindex_change *log;
-    struct digest commit;
-    int64_t upto;
-    size_t n;
+    struct changes_read read;
+    const struct change_vectors vectors = {.embedder = w->embedder, .dim = 4};
     if (w->n == 0)
         return;
-    OK(store_changes_read(f->store, &f->call, f->collection.id, w->from, w->n, &log, &n, &upto, &commit, &f->err));
-    assert_int_equal(n, w->n);
-    assert_int_equal(upto, w->upto);
-    assert_true(digest_eq(&commit, &w->commit));
-    for (size_t i = 0; i < n; i++)
+    OK(store_changes_read(f->store, &f->call, f->collection.id, w->from, w->n, &vectors, &read, &f->err));
+    const struct vindex_change *log = read.changes;
+    assert_int_equal(read.n, w->n);
+    assert_int_equal(read.upto, w->upto);
+    assert_true(digest_eq(&read.commit, &w->commit));
+    for (size_t i = 0; i < w->n; i++)
         assert_same_change(&w->changes[i], &log[i]);
 }
 
@@ -369,19 +368,18 @@ UNUSED_OK static size_t follow(struct fixture *f, size_t limit, struct vindex_ch
     int64_t after = 0;
     *all = ARENA_ARRAY(f->arena, struct vindex_change, 10000);
     for (;;) {
-        struct vindex_change *part;
-        struct digest commit;
-        int64_t upto;
-        size_t m;
-        OK(store_changes_read(f->store, &f->call, f->collection.id, after, limit, &part, &m, &upto, &commit, &f->err));
-        if (m == 0)
+        struct changes_read read;
+        struct change_vectors vectors = {.dim = 4};
+        digest_sha256("embedder", 8, &vectors.embedder); /* what `put` says */
+        OK(store_changes_read(f->store, &f->call, f->collection.id, after, limit, &vectors, &read, &f->err));
+        if (read.upto == after)
             return n;
-        assert_int_equal(upto, after + (int64_t)m);
-        for (size_t i = 0; i < m; i++) {
-            assert_int_equal(part[i].seq, after + (int64_t)i + 1);
-            (*all)[n++] = part[i];
+        assert_int_equal(read.upto, after + (int64_t)read.n);
+        for (size_t i = 0; i < read.n; i++) {
+            assert_int_equal(read.changes[i].seq, after + (int64_t)i + 1);
+            (*all)[n++] = read.changes[i];
         }
-        after = upto;
+        after = read.upto;
     }
 }
 

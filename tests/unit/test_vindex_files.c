@@ -367,6 +367,60 @@ static void test_files__reset_forgets_on_disk_too(void **state)
     fixture_close(&f);
 }
 
+/* A second generation of the fixture's collection, with one chunk, saved. */
+static struct vindex_collection *second_generation(struct fixture *f, int32_t generation)
+{
+    struct vindex_collection *c = NULL;
+    struct vindex_spec spec = f->spec;
+    struct err err = {0};
+    int64_t applied = 0;
+    const struct digest commit = {{1}};
+    struct vindex_change ch[2] = {source_change(1, "s", true, CLOCK_NEVER), add_change(1, "common")};
+    ch[0].seq = 1;
+    ch[1].seq = 2;
+    spec.generation = generation;
+    assert_int_equal(vindex_collection_open(f->v, &spec, &c, &applied, &err), ASSAY_OK);
+    if (applied == 0) {
+        assert_int_equal(vindex_apply(c, ch, 2, 2, &commit, &err), ASSAY_OK);
+        assert_int_equal(vindex_checkpoint(c, &err), ASSAY_OK);
+    }
+    return c;
+}
+
+static bool there(struct fixture *f, const char *name)
+{
+    struct stat st;
+    return stat(arena_printf(f->a, "%s/%s", f->dir, name), &st) == 0;
+}
+
+static void test_files__generations_have_their_own_and_go_alone(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, EMBEDDER_BUILTIN, 64, 0);
+    struct vindex_change ch[2] = {source_change(1, "s", true, CLOCK_NEVER), add_change(1, "common first")};
+    apply(&f, ch, 2);
+    save(&f);
+    struct vindex_collection *second = second_generation(&f, 2), *third = second_generation(&f, 3);
+    assert_true(there(&f, "7") && there(&f, "7-2") && there(&f, "7-3"));
+    vindex_collection_remove(second);
+    assert_false(there(&f, "7-2"));
+    vindex_collection_close(third);
+    const char *others[] = {"70", "7-x", "7-3x", "8-3", "-7", "7-1", "7-99999999999"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_int_equal(mkdir(arena_printf(f.a, "%s/%s", f.dir, others[i]), 0700), 0);
+    vindex_keep_generations(f.v, 7, (const int32_t[]){1, 3}, 2);
+    assert_true(there(&f, "7/manifest") && there(&f, "7-3/manifest"));
+    vindex_keep_generations(f.v, 7, (const int32_t[]){1}, 1);
+    assert_true(there(&f, "7/manifest"));
+    assert_false(there(&f, "7-3"));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_true(there(&f, others[i])); /* not ours to judge */
+    struct vindex_query q = text_query(VINDEX_LEXICAL, "first", 10);
+    assert_int_equal(count_hits(&f, &q), 1);
+    fixture_close(&f);
+}
+
 static void test_files__one_process_at_a_time(void **state)
 {
     (void)state;
@@ -393,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_files__leftovers_of_an_interrupted_save_are_removed),
         cmocka_unit_test(test_files__a_full_disk_is_an_error_and_the_old_files_stay),
         cmocka_unit_test(test_files__reset_forgets_on_disk_too),
+        cmocka_unit_test(test_files__generations_have_their_own_and_go_alone),
         cmocka_unit_test(test_files__one_process_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
