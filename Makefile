@@ -229,7 +229,7 @@ $(B)/obj/%.cc.o: %.cc Makefile build/faiss.mk
 
 # Scores are to come out the same on every machine.
 $(B)/obj/quality/%.o: EXTRA_FLAGS := -ffp-contract=off
-$(B)/obj/index/lsa.o: EXTRA_FLAGS := -ffp-contract=off
+$(B)/obj/index/lsa.o $(B)/obj/index/feedback.o: EXTRA_FLAGS := -ffp-contract=off
 $(B)/obj/index/lsa_train.o: EXTRA_FLAGS := -ffp-contract=off $(if $(SANITIZERS),,-O3)
 $(B)/obj/index/faiss_compat.o: EXTRA_FLAGS = $(FAISS_COMPAT)
 $(B)/obj/server/version.o: EXTRA_FLAGS := -DASSAY_VERSION='"$(VERSION)"' -DASSAY_COMMIT='"$(or $(COMMIT),unknown)"'

@@ -194,6 +194,8 @@ static void write_fusion(struct jsonw *w, const struct search *s)
     jsonw_kcstr(w, "method", ranking_method_names[s->ranking.method]);
     if (s->ranking.method == FUSE_RRF)
         write_decimal(w, "k", s->ranking.k);
+    if (s->ranking.method == FUSE_ADAPTIVE)
+        write_decimal(w, "vector_weight", s->result.vector_weight);
     jsonw_key(w, "weights");
     jsonw_object(w);
     write_decimal(w, "vector", s->ranking.vector_weight);

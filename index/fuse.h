@@ -38,7 +38,7 @@ struct fused {
     int ranks[2]; /* 1-based in either list; 0: not in it */
     float scores[2];
 };
-enum fuse_method { FUSE_RRF, FUSE_WEIGHTED };
+enum fuse_method { FUSE_RRF, FUSE_WEIGHTED, FUSE_ADAPTIVE };
 struct fuse_rule {
     enum fuse_method method;
     double k; /* of FUSE_RRF */
@@ -47,6 +47,7 @@ struct fuse_rule {
 /* Score of an item: the sum over the lists that have it of
  *   FUSE_RRF       weight / (k + rank)
  *   FUSE_WEIGHTED  weight * (score - lowest) / (highest - lowest) of that list; weight when all its scores are equal
+ *   FUSE_ADAPTIVE  the same: who calls has multiplied a weight by how far the lists agree
  * `out` holds lists[0].n + lists[1].n items; returns how many there are, best first. Both lists are sorted. */
 size_t fuse_lists(const struct top lists[2], const struct fuse_rule *rule, struct fused *out);
 /* Sorts by score descending, then by chunk id. */

@@ -10,7 +10,7 @@ struct bm25 bm25_of(const struct view *view)
 void lexical_leg(struct search *s)
 {
     struct top *leg = &s->legs[LEG_LEXICAL], asked = *leg;
-    size_t cap = s->n_pairs > 0 && asked.cap < PROXIMITY_DEPTH ? PROXIMITY_DEPTH : asked.cap;
+    size_t cap = asked.cap < RESCORE_DEPTH ? RESCORE_DEPTH : asked.cap;
     *leg = (struct top){.items = arena_alloc(s->arena, (cap + 1) * sizeof(*leg->items)), .cap = cap};
     score_rows(s, s->n_phrases > 0 ? phrase_candidates(s) : s->eligible);
     if (leg->n == 0 && s->n_phrases > 0) {
@@ -18,7 +18,10 @@ void lexical_leg(struct search *s)
         score_rows(s, s->eligible);
     }
     top_sort(leg);
-    proximity_rescore(s, leg, leg->n < PROXIMITY_DEPTH ? leg->n : PROXIMITY_DEPTH);
+    size_t first = leg->n < RESCORE_DEPTH ? leg->n : RESCORE_DEPTH;
+    proximity_rescore(s, leg, first);
+    grams_rescore(s, leg, first);
+    top_sort(leg);
     asked.n = leg->n < asked.cap ? leg->n : asked.cap;
     if (asked.n > 0) {
         memcpy(asked.items, leg->items, asked.n * sizeof(*asked.items));

@@ -100,5 +100,4 @@ void proximity_rescore(const struct search *s, struct top *list, size_t n)
     for (size_t i = 0; i < n; i++) {
         list->items[i].score += gain(s, sieve, &m, &list->items[i]);
     }
-    top_sort(list);
 }

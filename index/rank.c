@@ -5,6 +5,10 @@
 
 #include "index/search.h"
 
+/* What an adaptive weight is multiplied by until the built-in embedder has learned: hashed features know hardly more
+ * than the words do, and settle near-ties. */
+static const double HASHED_PART = 0.4;
+
 /* (1 - w) + w * quality: with weight 1 the score is proportional to the quality, with 0 quality does not matter. */
 static double quality_factor(const struct search *s, const struct fused *f)
 {
@@ -64,12 +68,19 @@ static double scaled(const struct search *s, const struct fused *f, double base)
     return base >= 0 ? base * by : base * (2 - by);
 }
 
+static double vector_weight(const struct search *s)
+{
+    const struct vindex_ranking *r = &s->ranking;
+    double part = s->hashed ? HASHED_PART : 1;
+    return r->vector_weight * (r->method == FUSE_ADAPTIVE ? part * s->agreement * s->agreement : 1);
+}
+
 /* The candidates of both legs in their final order. A single leg keeps its own scores. */
 static size_t order(struct search *s, struct fused *f)
 {
     const struct vindex_ranking *r = &s->ranking;
     const struct fuse_rule rule = {
-        r->method, r->k, {[LEG_LEXICAL] = r->lexical_weight, [LEG_VECTOR] = r->vector_weight}};
+        r->method, r->k, {[LEG_LEXICAL] = r->lexical_weight, [LEG_VECTOR] = vector_weight(s)}};
     size_t n = fuse_lists(s->legs, &rule, f);
     bool single = s->q->mode != VINDEX_HYBRID, scales = r->quality_weight > 0 || r->half_life_us > 0;
     int leg = s->q->mode == VINDEX_VECTOR ? LEG_VECTOR : LEG_LEXICAL;
@@ -97,6 +108,7 @@ void rank_hits(struct search *s, struct vindex_result *out)
     struct fused *f = ARENA_ARRAY(s->arena, struct fused, s->legs[0].n + s->legs[1].n + 1);
     size_t n = order(s, f), max = n < s->q->k ? n : s->q->k;
     int64_t *documents = ARENA_ARRAY(s->arena, int64_t, max + 1);
+    out->vector_weight = vector_weight(s);
     out->hits = ARENA_ARRAY(s->arena, struct vindex_hit, max + 1);
     for (size_t i = 0; i < n && out->n < s->q->k; i++) {
         const struct view_seg *vs = &s->view->segs[f[i].seg];

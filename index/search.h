@@ -1,7 +1,7 @@
 /*
  * One search under way: the pinned view, who asks, the rows that may be returned, and what each leg found. Private to
- * the files of the search path (search.c, eligible.c, terms.c, lexical.c, score.c, proximity.c, phrase.c, prefix.c,
- * highlight.c, nearest.c, scan.c).
+ * the files of the search path (search.c, eligible.c, terms.c, lexical.c, score.c, proximity.c, grams.c, phrase.c,
+ * prefix.c, highlight.c, nearest.c, scan.c, feedback.c, rank.c).
  */
 #ifndef ASSAY_INDEX_SEARCH_H
 #define ASSAY_INDEX_SEARCH_H
@@ -50,6 +50,12 @@ struct pair {
     size_t n[2];
 };
 
+/* A word of the query as it is written, folded; stop words are left out. */
+struct spelt {
+    struct str text;
+    double idf;
+};
+
 /* "words in quotes": rows of which title, heading or text has these words side by side, in this order. */
 struct phrase {
     struct str *words; /* folded */
@@ -71,6 +77,8 @@ struct search {
     size_t n_terms;
     struct pair *pairs;
     size_t n_pairs;
+    struct spelt *spelt;
+    size_t n_spelt;
     struct phrase *phrases;
     size_t n_phrases;
     size_t dim;
@@ -78,6 +86,8 @@ struct search {
     bool graph_used;
     struct top legs[2];
     struct vindex_ranking ranking;
+    double agreement; /* of the legs, 0..1 */
+    bool hashed;      /* the built-in embedder has learned nothing yet */
 };
 
 /* The predicate, compiled: state, source, deadline, access, filter and min_quality into one bitmap per segment, which
@@ -91,7 +101,7 @@ void lexical_terms(struct search *s);
 double lexical_idf(struct search *s, struct str stem);
 
 /* The best eligible rows with a term of the query, into legs[LEG_LEXICAL]: by BM25 (k1 = 1.2, b = 0.75), and the first
- * PROXIMITY_DEPTH of them again with what their words gain by standing close together. With phrases, only rows that
+ * RESCORE_DEPTH of them again with what closeness and parts of words add. With phrases, only rows that
  * have them all; when none has, as if there were no quotes. */
 void lexical_leg(struct search *s);
 /* BM25 of one term in one row is weight * (K1 + 1) * freq / (freq + fixed + slope * length), in eighths of words. */
@@ -108,9 +118,11 @@ static inline float bm25_gain(const struct bm25 *m, float freq, float length)
 
 /* Offers every row of `eligible` to legs[LEG_LEXICAL] by BM25: what could not be among the best is not scored. */
 void score_rows(struct search *s, const struct eligible *eligible);
-/* Adds to the scores of the first `n` items of a sorted list what their pairs of words gain, and sorts them again. */
-enum { PROXIMITY_DEPTH = 32 };
+/* Add to the scores of the first `n` items of a list what their pairs of words gain by standing close together, and
+ * what they gain by having parts of words. */
+enum { RESCORE_DEPTH = 32 };
 void proximity_rescore(const struct search *s, struct top *list, size_t n);
+void grams_rescore(const struct search *s, struct top *list, size_t n);
 
 /* Takes from the eligible rows those that lack a word of a phrase; the result is the arena's. */
 struct eligible *phrase_candidates(struct search *s);
@@ -129,6 +141,12 @@ void scan_segment(struct search *s, uint32_t seg_no, const float *query);
 /* Offers the nearest eligible rows to legs[LEG_VECTOR], by graph or exactly, whichever is cheaper for each segment;
  * exactly when the query asks for it or the graph starves. Scores are kernel_dot's either way. */
 void nearest_leg(struct search *s, const float *query);
+
+/* The unit vector for the vector leg of a hybrid search: `query` drawn towards what the lexical leg found, which has
+ * run; `query` itself when there is nothing to learn from. */
+const float *feedback_vector(struct search *s, const float *query);
+/* How well the legs agree, 0..1; both have run. */
+double legs_agreement(const struct search *s, const float *query);
 
 /* Turns the legs' candidates into hits: fusion, then quality and age, then what a document may have. What does not pass
  * the last check is left out, whatever found it. */

@@ -12,6 +12,7 @@ struct query_word {
     uint32_t *langs;   /* in which languages */
     size_t n;
     bool stop;
+    struct str folded; /* of `spelt` alone */
 };
 
 enum { PHRASES_MAX = 16, PHRASE_WORDS_MAX = 64, STOPS_TELL = 2 /* stop words that tell a language */ };
@@ -20,6 +21,8 @@ struct cutter {
     struct search *s;
     struct query_word *words;
     size_t n_words;
+    struct query_word *spelt; /* words and parts of identifiers, but no identifier as a whole */
+    size_t n_spelt;
     struct phrase *phrase; /* the one being read, or NULL */
     bool prefix;           /* the next word is a prefix */
     unsigned lang;         /* whose stop words count */
@@ -152,6 +155,18 @@ static void add_prefix(struct cutter *c, const struct word *word)
     }
 }
 
+static void add_spelt(struct cutter *c, const struct word *word, struct query_word q)
+{
+    struct str w = word->folded;
+    bool whole = !word->part && (memchr(w.ptr, '_', w.len) != NULL || memchr(w.ptr, '.', w.len) != NULL);
+    const char *apostrophe = memchr(w.ptr, '\'', w.len);
+    w.len = apostrophe != NULL ? (size_t)(apostrophe - w.ptr) : w.len;
+    if (!whole && !word->pair && c->n_spelt < TERMS_MAX) {
+        q.folded = str_dup(c->s->arena, w);
+        c->spelt[c->n_spelt++] = q;
+    }
+}
+
 static void add_word(void *ctx, const struct word *word)
 {
     struct cutter *c = ctx;
@@ -166,6 +181,7 @@ static void add_word(void *ctx, const struct word *word)
         add_term(c->s,
                  &(struct term){.stem = q.stems[i], .stop = q.stop, .langs = q.langs[i], .group = group, .count = 1});
     }
+    add_spelt(c, word, q);
     if (word->part) {
         return;
     }
@@ -265,9 +281,22 @@ static void make_pairs(struct cutter *c, bool stops)
     }
 }
 
+static void weigh_spelt(struct cutter *c)
+{
+    struct search *s = c->s;
+    s->spelt = ARENA_ARRAY(s->arena, struct spelt, c->n_spelt + 1);
+    for (size_t i = 0; i < c->n_spelt; i++) {
+        double idf = word_idf(s, &c->spelt[i]);
+        if (idf < INFINITY) {
+            s->spelt[s->n_spelt++] = (struct spelt){c->spelt[i].folded, idf};
+        }
+    }
+}
+
 void lexical_terms(struct search *s)
 {
     struct cutter c = {.s = s, .words = ARENA_ARRAY(s->arena, struct query_word, TERMS_MAX)};
+    c.spelt = ARENA_ARRAY(s->arena, struct query_word, TERMS_MAX);
     s->terms = ARENA_ARRAY(s->arena, struct term, TERMS_MAX);
     s->phrases = ARENA_ARRAY(s->arena, struct phrase, PHRASES_MAX);
     c.lang = query_language(&c);
@@ -287,4 +316,5 @@ void lexical_terms(struct search *s)
     }
     weigh_groups(s);
     make_pairs(&c, meaningful == 0);
+    weigh_spelt(&c);
 }

@@ -190,7 +190,7 @@ struct vindex_hit {
     size_t from, to;
     int page;
     double score; /* fused, higher is better; in mode vector the cosine, in mode lexical the BM25 score with what
-                     closeness of words adds */
+                     closeness and parts of words add */
     double quality;
     enum chunk_state state;
     bool source_active;            /* false: held back with its whole source, whatever its own state */
@@ -210,6 +210,7 @@ struct vindex_result {
     struct digest commit;
     int64_t seq;
     const char *plan;       /* static: how the vector leg was answered, "graph", "exact", "none" */
+    double vector_weight;   /* that the vector leg had in the fusion; FUSE_ADAPTIVE finds it for each query */
     size_t eligible;        /* slots that passed every predicate */
     bool learned;           /* the built-in embedder that the vectors are by has learned from the corpus: */
     struct digest embedder; /* its artefact */

@@ -4,7 +4,7 @@
 
 enum { K_MAX = 10000, WEIGHT_MAX = 1000 };
 
-const char *const ranking_method_names[] = {"rrf", "weighted", NULL};
+const char *const ranking_method_names[] = {"rrf", "weighted", "adaptive", NULL};
 
 struct ranking_in {
     int method;

@@ -43,6 +43,20 @@ def test_weighted_fusion_adds_normalised_scores(api, corpus):
         assert hit["score"] == pytest.approx(expected, abs=1e-6)
 
 
+def test_adaptive_fusion_says_what_the_vector_leg_weighed(api, corpus):
+    """The default of the built-in embedder: weighted, the vector's weight being found for each query."""
+    reply = api.search(corpus, "violin maker notes", k=1000, explain=True)
+    fusion = reply["explain"]["fusion"]
+    assert (fusion["method"], fusion["weights"]) == ("adaptive", {"vector": 0.5, "lexical": 1})
+    assert 0 <= fusion["vector_weight"] <= 0.5
+    weights = {"vector": fusion["vector_weight"], "lexical": 1}
+    same = api.search(corpus, "violin maker notes", k=1000, explain=True, fusion={"method": "weighted", "weights": weights})
+    assert [hit["chunk"] for hit in same["hits"]] == [hit["chunk"] for hit in reply["hits"]]
+    assert "vector_weight" not in same["explain"]["fusion"]
+    off = api.search(corpus, "violin", explain=True, fusion={"weights": {"vector": 0}})["explain"]["fusion"]
+    assert (off["method"], off["vector_weight"]) == ("adaptive", 0)
+
+
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "lexical"])
 def test_age_halves_the_score_with_each_half_life(api, corpus, mode):
     hits = api.search(corpus, "report notes", k=1000, mode=mode, explain=True,

@@ -166,8 +166,84 @@ static void test_generation__replicas_agree(void **state)
     }
     vindex_result_release(a.c, &ra);
     vindex_result_release(b.c, &rb);
+    struct vindex_query q = text_query(VINDEX_HYBRID, "auto3 t3w1 noise7", 700);
+    q.exact = true;
+    ra = search(&a, &q);
+    rb = search(&b, &q);
+    assert_true(ra.n > 100);
+    assert_int_equal(ra.n, rb.n);
+    assert_true(ra.vector_weight == rb.vector_weight);
+    for (size_t i = 0; i < ra.n; i++) {
+        assert_memory_equal(&ra.hits[i].chunk, &rb.hits[i].chunk, sizeof(ra.hits[i].chunk));
+        assert_memory_equal(&ra.hits[i].score, &rb.hits[i].score, sizeof(ra.hits[i].score));
+    }
+    vindex_result_release(a.c, &ra);
+    vindex_result_release(b.c, &rb);
     fixture_close(&a);
     fixture_close(&b);
+}
+
+/* The cosine of a chunk, or of the lexical leg's first one (chunk NULL), in a search. */
+static double cosine_of(struct fixture *f, const struct vindex_query *q, struct digest *chunk)
+{
+    struct vindex_result r = search(f, q);
+    double cosine = 0;
+    for (size_t i = 0; i < r.n; i++) {
+        if (q->mode == VINDEX_HYBRID ? r.hits[i].lexical_rank == 1 : digest_eq(&r.hits[i].chunk, chunk)) {
+            *chunk = r.hits[i].chunk;
+            cosine = r.hits[i].vector_score;
+        }
+    }
+    vindex_result_release(f->c, &r);
+    return cosine;
+}
+
+static void test_generation__words_draw_the_vector_to_what_they_found(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct digest first = {{0}};
+    begin(&f, 24, 0);
+    feed(&f, 0, 600, 100);
+    settle(&f);
+    struct vindex_query hybrid = text_query(VINDEX_HYBRID, "auto3 noise7", 600), vector = hybrid;
+    vector.mode = VINDEX_VECTOR;
+    double drawn = cosine_of(&f, &hybrid, &first), plain = cosine_of(&f, &vector, &first);
+    assert_true(plain > 0);
+    assert_true(drawn > plain + 0.01);
+    fixture_close(&f);
+}
+
+/* A word that was never learned stands in chunks of other topics, so that the words' first is not where the vector
+ * points. */
+static void test_generation__legs_that_disagree_leave_it_to_the_words(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, 24, 0);
+    feed(&f, 0, 600, 100);
+    settle(&f);
+    const struct vindex_ranking adaptive = vindex_ranking_default(EMBEDDER_BUILTIN);
+    struct vindex_ranking fixed = adaptive;
+    fixed.method = FUSE_WEIGHTED;
+    struct vindex_query q = text_query(VINDEX_HYBRID, "auto3 t3w1 t3w2 t3w3", 20);
+    struct vindex_result r = search(&f, &q);
+    double agreed = r.vector_weight;
+    vindex_result_release(f.c, &r);
+    q.ranking = &fixed;
+    r = search(&f, &q);
+    assert_true(r.vector_weight == fixed.vector_weight);
+    vindex_result_release(f.c, &r);
+    struct vindex_change odd[] = {add_change(7000, "zyzzyva zyzzyva t5w1 t5w2 t5w3 t5w4 t5w5 t5w6 auto5"),
+                                  add_change(7001, "zyzzyva t1w1 t1w2 t1w3 t1w4 t1w5 t1w6 auto1"),
+                                  add_change(7002, "zyzzyva t2w1 t2w2 t2w3 t2w4 t2w5 t2w6 auto2")};
+    apply(&f, odd, 3);
+    q = text_query(VINDEX_HYBRID, "zyzzyva auto3 t3w1", 20);
+    r = search(&f, &q);
+    assert_true(agreed > 0.3 && agreed <= adaptive.vector_weight);
+    assert_true(r.vector_weight < 0.1);
+    vindex_result_release(f.c, &r);
+    fixture_close(&f);
 }
 
 static void test_generation__a_restart_has_it_and_an_interrupted_one_learns_the_same(void **state)
@@ -370,6 +446,8 @@ int main(void)
         cmocka_unit_test(test_generation__a_query_of_unknown_words_is_left_to_the_words),
         cmocka_unit_test(test_generation__client_vectors_are_never_replaced),
         cmocka_unit_test(test_generation__replicas_agree),
+        cmocka_unit_test(test_generation__words_draw_the_vector_to_what_they_found),
+        cmocka_unit_test(test_generation__legs_that_disagree_leave_it_to_the_words),
         cmocka_unit_test(test_generation__a_restart_has_it_and_an_interrupted_one_learns_the_same),
         cmocka_unit_test(test_generation__goes_back_and_forth),
         cmocka_unit_test(test_generation__no_search_sees_a_mixture),

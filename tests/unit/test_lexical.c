@@ -37,10 +37,21 @@ static void test_lexical__scores_are_bm25(void **state)
     /* Of the pair, once two words apart, once four: half and a quarter of an occurrence. */
     double first = bm25(1, 4, avg, 4, 2) * 2 + 0.7 * bm25(0.5, 4, avg, 4, 2);
     double second = bm25(2, 10, avg, 4, 2) + bm25(1, 10, avg, 4, 2) + 0.7 * bm25(0.25, 10, avg, 4, 2);
+    /* Parts: _vac vacu acuu cuum of "vacuuming", _dea dead ead_ of "dead". */
+    first += 0.1 * 7 * bm25(1, 4, avg, 4, 2);
+    second += 0.1 * (4 * bm25(2, 10, avg, 4, 2) + 3 * bm25(1, 10, avg, 4, 2));
     assert_int_equal(r.n, 2);
     assert_true(fabs(r.hits[0].score - first) < 1e-4);
     assert_true(fabs(r.hits[1].score - second) < 1e-4);
     assert_string_equal(r.plan, "none");
+    vindex_result_release(f.c, &r);
+    /* A word of one letter is a part by itself, and the end of "rows" is none of it. */
+    struct vindex_change letter = add_change(9, "rows of S");
+    apply(&f, &letter, 1);
+    q = text_query(VINDEX_LEXICAL, "s", 10);
+    r = search(&f, &q);
+    assert_int_equal(r.n, 1);
+    assert_true(fabs(r.hits[0].score - 1.1 * bm25(1, 3, (avg * 4 + 3) / 5, 5, 1)) < 1e-4);
     vindex_result_release(f.c, &r);
     fixture_close(&f);
 }
@@ -228,6 +239,58 @@ static void test_lexical__words_that_stand_together_count_more(void **state)
     assert_string_equal(found(&f, "a glass vase"), "0 1");
     assert_string_equal(found(&f, "a glass wine"), "1 0");
     assert_string_equal(found(&f, "the red vase"), "1 0");
+    fixture_close(&f);
+}
+
+static void test_lexical__parts_of_words_count(void **state)
+{
+    (void)state;
+    static const char *const list[] = {"coal is washed in this tower", "coal is gasified in this tower"};
+    struct fixture f;
+    fill_texts(&f, list, 2, "en");
+    assert_string_equal(found(&f, "coal gasification"), "1 0"); /* stems: gasif, gasifi */
+    assert_string_equal(found(&f, "coal gassified"), "1 0");
+    assert_string_equal(found(&f, "coal wash'd"), "0 1");
+    fixture_close(&f);
+}
+
+static void test_lexical__parts_of_words_are_folded_in_other_scripts(void **state)
+{
+    (void)state;
+    static const char *const list[] = {
+        "\xD1\x82\xD0\xB0\xD0\xB1\xD0\xBB\xD0\xB8\xD1\x86\xD0\xB0 "
+        "\xD0\xA1\xD0\xA2\xD0\xA0\xD0\x9E\xD0\x9A\xD0\x9E\xD0\x92\xD0\x90\xD0\xAF", /* СТРОКОВАЯ */
+        "\xD1\x82\xD0\xB0\xD0\xB1\xD0\xBB\xD0\xB8\xD1\x86\xD0\xB0 "
+        "\xD0\x98\xD0\x9D\xD0\x94\xD0\x95\xD0\x9A\xD0\xA1\xD0\x9D\xD0\x90\xD0\xAF"}; /* ИНДЕКСНАЯ */
+    struct fixture f;
+    fill_texts(&f, list, 2, "ru");
+    /* таблица индексируемая: another stem than that of the text */
+    assert_string_equal(found(&f,
+                              "\xD1\x82\xD0\xB0\xD0\xB1\xD0\xBB\xD0\xB8\xD1\x86\xD0\xB0 "
+                              "\xD0\xB8\xD0\xBD\xD0\xB4\xD0\xB5\xD0\xBA\xD1\x81\xD0\xB8\xD1\x80\xD1\x83\xD0\xB5\xD0\xBC"
+                              "\xD0\xB0\xD1\x8F"),
+                        "1 0");
+    fixture_close(&f);
+}
+
+/* More parts than are looked for: the first ones are. */
+static void test_lexical__a_query_of_very_many_parts_is_answered(void **state)
+{
+    (void)state;
+    static const char *const list[] = {"alpha zulu", "alphabetical zulu"};
+    struct fixture f;
+    struct buf text = {0};
+    uint64_t seed = 5;
+    fill_texts(&f, list, 2, "en");
+    buf_puts(&text, "zulu alphabet");
+    for (int i = 0; i < 120; i++) {
+        buf_putc(&text, ' ');
+        for (int k = 0; k < 40; k++) {
+            buf_putc(&text, (char)('b' + next_random(&seed) % 24));
+        }
+    }
+    assert_string_equal(found(&f, buf_cstr(&text)), "1 0");
+    buf_free(&text);
     fixture_close(&f);
 }
 
@@ -466,6 +529,9 @@ int main(void)
         cmocka_unit_test(test_lexical__a_prefix_stands_for_every_word_that_begins_with_it),
         cmocka_unit_test(test_lexical__quotes_and_asterisks_of_plain_text_are_text),
         cmocka_unit_test(test_lexical__words_that_stand_together_count_more),
+        cmocka_unit_test(test_lexical__parts_of_words_count),
+        cmocka_unit_test(test_lexical__parts_of_words_are_folded_in_other_scripts),
+        cmocka_unit_test(test_lexical__a_query_of_very_many_parts_is_answered),
         cmocka_unit_test(test_lexical__stop_words_are_those_of_the_language),
         cmocka_unit_test(test_lexical__a_stem_counts_in_rows_of_its_language),
         cmocka_unit_test(test_lexical__highlights_what_was_asked_for),
