@@ -11,6 +11,7 @@ import argparse
 import array
 import http.client
 import json
+import operator
 import os
 import platform
 import subprocess
@@ -26,7 +27,7 @@ import demo  # noqa: E402  (the small client is the demo's)
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 K = 10
 REST_S, IDLE_S = 1800, 4
-HOLDS = {">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "<=": lambda a, b: a <= b, "<": lambda a, b: a < b, "=": lambda a, b: a == b}
+HOLDS = {">": operator.gt, ">=": operator.ge, "<=": operator.le, "<": operator.lt, "=": operator.eq}
 
 
 # ---- verdicts ----
@@ -136,7 +137,8 @@ def drive(load, port, key, file, connections, seconds, path="/search", pid=None)
 
 
 def database(name):
-    """A new database in the cluster of ASSAY_DATABASE_URL (run.sh drops it); where none may be made, that one itself."""
+    """A new database in the cluster of ASSAY_DATABASE_URL, dropped by run.sh; where none may be made, that one itself.
+    """
     url = os.environ["ASSAY_DATABASE_URL"]
     name = f"bench_{name}_{os.environ.get('BENCH_ID', os.getpid())}"
     parts = urllib.parse.urlsplit(url)

@@ -26,7 +26,7 @@ class Bench:
         self.server_args = (args.assayd, args.load, args.port, args.work)
         self.data = dataset.Dataset(args.vectors, args.dir, args.rows)
         self.hidden, self.truths = set(), {}
-        self.server = self.served = self.memory = self.resident = self.process = None
+        self.server = self.served = self.memory = self.process = None
         print(f"vectors: {args.rows} x {dataset.DIM}, clustered, k=10, base64 in the request; "
               f"{dataset.QUERIES} queries", flush=True)
 
