@@ -8,8 +8,8 @@
 
 /*
  * Weight of the vector leg beside 1 of the lexical leg. Trained embeddings count as much as words. The built-in one
- * learned from the collection alone: half as much at most, and less for a query that the legs disagree on. Measured on
- * collections of seven kinds (docs/finding.md): weights of 0.3 to 0.6 rank alike.
+ * learned from the collection alone: half as much at most, and less for a query that the legs disagree on. What was
+ * measured, and on what, is in docs/finding.md.
  */
 static const double vector_weight[] = {
     [EMBEDDER_BUILTIN] = 0.5, [EMBEDDER_CLIENT] = 1, [EMBEDDER_OPENAI] = 1, [EMBEDDER_STATIC] = 1};
