@@ -5,7 +5,7 @@
 #   BENCH_ONLY         sections, by commas: demo finding ingest vectors pgvector quarantine filters restart memory
 #   BENCH_VECTORS      vectors of 384 floats (100000); 0 leaves the sections about them out
 #   BENCH_SECONDS      of one measurement (1); BENCH_RUNS measurements where their spread matters (10)
-#   BENCH_INGEST_CHUNKS  of the section ingest (100000); 0 leaves it out
+#   BENCH_INGEST_CHUNKS  of each corpus of the section ingest (100000); 0 leaves it out
 #   BENCH_MILLION=1    a million vectors too, which takes long; BENCH_PRECISION: at that precision
 #   BENCH_COLLECTIONS  folder of judged collections; BENCH_QUERIES of each at most about so many (2000, 0: all)
 #   BENCH_PORT         where the servers listen (18080)

@@ -22,7 +22,7 @@ enum {
     BATCH_TIMEOUT_S = 120,
     BATCH_ARENA = 1 << 20,
     PACE_ROWS = 12288, /* rows without a graph that searches are not to scan more of for the sake of a bulk */
-    PACE_US = 2000000, /* what a batch waits at most */
+    PACE_US = 120,     /* what a batch waits at most, for each of its chunks */
     PACE_TICK_US = 2000,
     SEARCHED_US = 1000000 /* searches are going on when one was answered this long ago or later */
 };
@@ -255,10 +255,12 @@ static bool searched_lately(struct bulk *b)
 
 /* While searches go on, a bulk leaves the cores to the index when that has fallen behind: what has no graph yet is
  * scanned by every one of them. */
-static void pace(struct bulk *b, struct vindex_collection *index)
+static void pace(struct bulk *b, const struct prepared *batch, struct vindex_collection *index)
 {
     const struct timespec tick = {0, PACE_TICK_US * 1000};
-    int64_t until_us = clock_mono_us() + PACE_US;
+    int64_t until_us = clock_mono_us();
+    for (size_t i = 0; i < batch->n_puts; i++)
+        until_us += PACE_US * (int64_t)batch->puts[i].n_chunks;
     while (searched_lately(b) && vindex_unsealed(index) > PACE_ROWS && clock_mono_us() < until_us)
         (void)nanosleep(&tick, NULL);
 }
@@ -276,7 +278,7 @@ static enum assay_code flush(struct bulk *b, struct err *err)
     code = settle(b, err);
     if (code != ASSAY_OK)
         return code;
-    pace(b, batch->to->run.collection->index);
+    pace(b, &batch->prepared, batch->to->run.collection->index);
     hand_over(b, batch);
     b->filling = batch == &b->batches[0] ? &b->batches[1] : &b->batches[0];
     return ASSAY_OK;
