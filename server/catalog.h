@@ -55,7 +55,7 @@ struct index_generation {
         int64_t deadline_us; /* the index' next one */
         int64_t reported;    /* progress last written to the store */
         int64_t report_due_us;
-        bool known, dirty; /* dirty: changed since the last checkpoint */
+        bool known;
     } track;
 };
 struct collection_place;

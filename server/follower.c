@@ -95,7 +95,6 @@ static enum assay_code start_over(struct follower *f, struct collection *c, int6
     handover_drop(f->server->handover, c->id);
     TRY(vindex_collection_reset(g->index, err));
     g->track.applied = 0;
-    g->track.dirty = true;
     return ASSAY_OK;
 }
 
@@ -109,7 +108,6 @@ static enum assay_code apply(struct follower *f, struct index_generation *g, con
 {
     TRY(vindex_apply(g->index, changes, n, upto, commit, err));
     g->track.applied = upto;
-    g->track.dirty = true;
     metrics_add(f->server->metrics, METRIC_APPLIED_CHANGES, (int64_t)n);
     return ASSAY_OK;
 }
@@ -417,11 +415,8 @@ static int64_t tick(struct follower *f)
 static void checkpoint_one(struct index_generation *g)
 {
     struct err err = {0};
-    if (!g->track.dirty)
-        return;
-    if (vindex_checkpoint(g->index, &err) == ASSAY_OK)
-        g->track.dirty = false;
-    else
+    /* Costs nothing when nothing changed; what was built after the last change is written too. */
+    if (vindex_checkpoint(g->index, &err) != ASSAY_OK)
         log_err(LOG_ERROR, "checkpoint failed: a restart will read more of the change log", &err);
     err_clear(&err);
 }

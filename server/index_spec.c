@@ -6,8 +6,8 @@ struct spec_in {
     int64_t m, ef_construction, ef_search;
     int precision;
 };
-static const char *const precision_names[] = {"float32", "int8", NULL};
-static const enum vindex_precision precisions[] = {VINDEX_F32, VINDEX_I8};
+static const char *const precision_names[] = {"int8", "float32", NULL};
+static const enum vindex_precision precisions[] = {VINDEX_I8, VINDEX_F32};
 
 static const struct json_field fields[] = {
     JSON_FIELD(struct spec_in, m, JSON_FIELD_INT, .min = VINDEX_M_MIN, .max = VINDEX_M_MAX),
