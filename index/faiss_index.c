@@ -11,7 +11,7 @@
 #include "index/faiss_shim.h"
 
 /* Rows given to FAISS at once: between two slices a build can be cancelled. */
-enum { BUILD_SLICE = 8192 };
+enum { BUILD_SLICE = 2048 };
 
 struct graph {
     FaissIndex *index; /* owns the arrays of `view`; NULL: they are borrowed */

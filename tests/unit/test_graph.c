@@ -132,6 +132,36 @@ static void test_graph__codes_cost_hardly_any_recall(void **state)
     set_free(&s);
 }
 
+/* Four vectors for all rows: each query finds K of the nearest one's rows, and building takes no longer than usual
+ * (many minutes, when FAISS follows every tie). */
+static void test_graph__equal_vectors_are_found(void **state)
+{
+    (void)state;
+    enum { GROUPS = 4, EQUAL = 20000 };
+    struct arena *a = arena_new(1 << 16);
+    struct err err = {0};
+    struct graph *g = NULL;
+    atomic_bool cancel = false;
+    struct graph_params params = {.m = 16, .ef_construction = 40, .threads = 1};
+    float *some = random_vectors(7, GROUPS), *rows = mem_alloc((size_t)EQUAL * DIM * sizeof(*rows));
+    for (size_t i = 0; i < EQUAL; i++) {
+        memcpy(rows + i * DIM, some + i % GROUPS * DIM, DIM * sizeof(*rows));
+    }
+    assert_int_equal(graph_build(rows, EQUAL, DIM, NULL, &params, &cancel, &g, &err), ASSAY_OK);
+    for (size_t q = 0; q < GROUPS; q++) {
+        int64_t found[K];
+        float scores[K];
+        assert_int_equal(graph_search(g, some + q * DIM, K, EF, NULL, a, found, scores), K);
+        for (size_t i = 0; i < K; i++) {
+            assert_int_equal(found[i] % GROUPS, q);
+        }
+    }
+    graph_free(g);
+    free(rows);
+    free(some);
+    arena_free(a);
+}
+
 static void test_graph__a_filter_costs_no_recall(void **state)
 {
     (void)state;
@@ -214,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_graph__finds_the_nearest),
+        cmocka_unit_test(test_graph__equal_vectors_are_found),
         cmocka_unit_test(test_graph__codes_cost_hardly_any_recall),
         cmocka_unit_test(test_graph__a_filter_costs_no_recall),
         cmocka_unit_test(test_graph__nothing_allowed_finds_nothing),
