@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "index/segment_file.h"
 
-enum { BUILD_NICE = 5 };
+enum { BUILD_NICE = 19 };
 
 struct builder {
     pthread_t thread;

@@ -22,7 +22,9 @@ enum {
     EXTEND_IDLE = 64, /* the same when nothing was applied for IDLE_US */
     IDLE_ROWS = 256,  /* and then as few flat rows are sealed */
     IDLE_US = 2000000,
-    TOMBSTONES_PART = 3 /* a sealed segment with more than one retired row in this many is rewritten */
+    UNWATCHED = 32,      /* times head_max flat rows may gather while changes come in and nobody searches */
+    WATCHED_US = 500000, /* how exactly it is known when somebody last did */
+    TOMBSTONES_PART = 3  /* a sealed segment with more than one retired row in this many is rewritten */
 };
 
 struct vindex {
@@ -54,10 +56,11 @@ struct vindex_collection {
     struct words *words;
     struct embedder *embedder;
     struct generation gen;
-    struct build_job *job; /* NULL: none under way */
-    size_t failed_rows;    /* flat rows when a build last failed: not tried again before there are more */
-    int64_t applied_us;    /* when changes were last applied, monotonic */
-    bool merge_failed;     /* no merge of sealed segments before a build has succeeded again */
+    struct build_job *job;           /* NULL: none under way */
+    size_t failed_rows;              /* flat rows when a build last failed: not tried again before there are more */
+    int64_t applied_us;              /* when changes were last applied, monotonic */
+    atomic_int_fast64_t searched_us; /* when the vector leg was last used, monotonic, within WATCHED_US; readers' */
+    bool merge_failed;               /* no merge of sealed segments before a build has succeeded again */
     uint64_t next_file;
     size_t mapped;      /* bytes that moved from memory to files, ever */
     bool dirty;         /* something is not on disk yet */

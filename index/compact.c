@@ -216,6 +216,14 @@ static bool idle(const struct vindex_collection *c)
     return clock_mono_us() - c->applied_us > IDLE_US;
 }
 
+/* A bulk that nobody waits for by searching has the cores to itself: linking rows costs more than all else about them,
+ * and what is linked in one piece costs no more for having waited. */
+static size_t flat_max(const struct vindex_collection *c)
+{
+    bool watched = clock_mono_us() - atomic_load_explicit(&c->searched_us, memory_order_relaxed) < IDLE_US;
+    return watched ? c->v->cfg.head_max : UNWATCHED * c->v->cfg.head_max;
+}
+
 /* Whether the largest sealed segment is to take in `rows` others. */
 static bool worth_extending(const struct vindex_collection *c, size_t base, size_t rows)
 {
@@ -225,13 +233,13 @@ static bool worth_extending(const struct vindex_collection *c, size_t base, size
 
 static bool pick_flat(const struct vindex_collection *c, bool *picked)
 {
-    size_t rows = 0, slots = 0, base = largest_sealed(c), head_max = c->v->cfg.head_max;
+    size_t rows = 0, slots = 0, base = largest_sealed(c);
     for (size_t i = 0; i < c->n; i++) {
         picked[i] = is_flat(&c->segs[i]);
         rows += picked[i] ? live_rows(&c->segs[i]) : 0;
         slots += picked[i] ? c->segs[i].vs.seg->n : 0;
     }
-    bool due = rows >= head_max || (idle(c) && slots >= IDLE_ROWS && (rows >= IDLE_ROWS || rows < slots / 2));
+    bool due = rows >= flat_max(c) || (idle(c) && slots >= IDLE_ROWS && (rows >= IDLE_ROWS || rows < slots / 2));
     if (worth_extending(c, base, rows)) {
         picked[base] = true;
     }

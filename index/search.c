@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "index/collection.h"
 #include "index/kernel.h"
 #include "index/static_model.h"
@@ -172,11 +173,23 @@ static enum assay_code run(struct search *s, const struct vindex_spec *spec, str
     }
 }
 
+/* A store only now and then: threads that search share the line. */
+static void note_search(struct vindex_collection *c)
+{
+    int64_t now_us = clock_mono_us();
+    if (now_us - atomic_load_explicit(&c->searched_us, memory_order_relaxed) > WATCHED_US) {
+        atomic_store_explicit(&c->searched_us, now_us, memory_order_relaxed);
+    }
+}
+
 enum assay_code vindex_search(struct vindex_collection *c, const struct vindex_query *q, struct arena *a,
                               struct vindex_result *out, struct err *err)
 {
     *out = (struct vindex_result){.plan = "none"};
     TRY(check(c, q, err));
+    if (wants_vector(q)) {
+        note_search(c);
+    }
     struct view_slot *slot = views_pin(&c->views);
     struct search s = {.q = q,
                        .view = atomic_load_explicit(&slot->view, memory_order_relaxed),

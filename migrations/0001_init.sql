@@ -325,6 +325,8 @@ CREATE TABLE chunks (
     CONSTRAINT chunks_version_fkey FOREIGN KEY (collection_id, document_id, version)
         REFERENCES versions (collection_id, document_id, version)
 ) WITH (fillfactor = 90);
+-- A change of state writes the row anew: a vector is not to be in it, a usual text may.
+ALTER TABLE chunks SET (toast_tuple_target = 1600);
 ALTER TABLE chunks ALTER COLUMN embedding SET STORAGE EXTERNAL;
 CREATE INDEX chunks_by_version ON chunks (collection_id, version);
 CREATE INDEX chunks_by_text ON chunks (collection_id, text_hash) WHERE state IN (1, 2);

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-enum { PRIORITY_INTAKE = 5 };
+enum { PRIORITY_INTAKE = 15 };
 
 /* The calling thread, for good: lower by `nice` steps of nice(2). */
 void priority_lower(int nice);
