@@ -244,7 +244,8 @@ static void add_segment(struct batch *b, size_t n)
     }
     struct segment *seg = segment_build(c->words, changes, b->vectors, n, (size_t)c->spec.dim);
     if (c->spec.kind == EMBEDDER_BUILTIN && c->gen.lsa != NULL) {
-        lsa_embed_rows(c->gen.lsa, &seg->terms, n, seg->dim, (float *)(void *)seg->sec[SEC_VECTORS].data);
+        float *vectors = segment_redim(seg, lsa_rank(c->gen.lsa));
+        lsa_embed_rows(c->gen.lsa, &seg->terms, n, seg->dim, vectors);
     }
     if (n >= CODED_ROWS) {
         segment_code(seg);

@@ -16,11 +16,12 @@
 
 enum { FEEDBACK_ROWS = 3, FEEDBACK_WEIGHT = 2 };
 
-/* A candidate's vector, in `room` (dim floats) or where it lies. */
-static const float *vector_of(const struct search *s, const struct candidate *c, float *room)
+/* A candidate's vector, in `room` (dim floats) or where it lies, and how many numbers it has. */
+static const float *vector_of(const struct search *s, const struct candidate *c, float *room, size_t *dim)
 {
     const struct segment *seg = s->view->segs[c->seg].seg;
-    return seg->cold.fd >= 0 ? cold_row(&seg->cold, c->row, room) : seg->vectors + (size_t)c->row * s->dim;
+    *dim = seg->dim;
+    return seg->cold.fd >= 0 ? cold_row(&seg->cold, c->row, room) : seg->vectors + (size_t)c->row * seg->dim;
 }
 
 const float *feedback_vector(struct search *s, const float *query)
@@ -37,9 +38,10 @@ const float *feedback_vector(struct search *s, const float *query)
     float *out = arena_alloc(s->arena, s->dim * sizeof(*out)), *room = arena_alloc(s->arena, s->dim * sizeof(*room));
     memcpy(out, query, s->dim * sizeof(*out));
     for (size_t i = 0; i < n; i++) {
-        const float *row = vector_of(s, &words->items[i], room);
+        size_t dim;
+        const float *row = vector_of(s, &words->items[i], room, &dim);
         float share = FEEDBACK_WEIGHT * words->items[i].score / sum;
-        for (size_t d = 0; d < s->dim; d++) {
+        for (size_t d = 0; d < dim; d++) {
             out[d] += share * row[d];
         }
     }
@@ -55,7 +57,9 @@ double legs_agreement(const struct search *s, const float *query)
     }
     double high = (double)near->items[0].score, low = (double)near->items[near->n - 1].score;
     float *room = arena_alloc(s->arena, s->dim * sizeof(*room));
-    double cosine = (double)kernel_dot(query, vector_of(s, &words->items[0], room), s->dim);
+    size_t dim;
+    const float *first = vector_of(s, &words->items[0], room, &dim);
+    double cosine = (double)kernel_dot(query, first, dim);
     double place = (cosine - low) / (high - low);
     return place < 0 ? 0 : place > 1 ? 1 : place;
 }

@@ -79,9 +79,9 @@ static void learn(struct build_job *job)
 }
 
 /* The writer's, before the segment is shared. */
-static void embed(struct segment *s, const struct lsa *l, struct embedder *e, struct words *w)
+static void embed(struct segment *s, const struct lsa *l, struct embedder *e, struct words *w, size_t dim)
 {
-    float *vectors = (float *)(void *)s->sec[SEC_VECTORS].data;
+    float *vectors = segment_redim(s, l != NULL ? lsa_rank(l) : dim);
     if (l != NULL) {
         lsa_embed_rows(l, &s->terms, s->n, s->dim, vectors);
         return;
@@ -101,7 +101,7 @@ static enum assay_code remake(struct build_job *job, size_t i, struct embedder *
     if (t->out[i] == NULL) {
         return ASSAY_OK;
     }
-    embed(t->out[i], t->lsa, e, w);
+    embed(t->out[i], t->lsa, e, w, t->dim);
     if (job->in[i]->graph == NULL) {
         if (t->out[i]->n >= CODED_ROWS) {
             segment_code(t->out[i]);

@@ -48,6 +48,11 @@ size_t lsa_bytes(const struct lsa *l)
     return l->bytes.len;
 }
 
+size_t lsa_rank(const struct lsa *l)
+{
+    return l->rank;
+}
+
 double lsa_tf(uint32_t freq)
 {
     double tf = (double)freq / SEG_UNIT;

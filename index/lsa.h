@@ -30,14 +30,16 @@ struct lsa *lsa_ref(struct lsa *l);
 void lsa_unref(struct lsa *l); /* NULL is ignored */
 void lsa_id(const struct lsa *l, struct digest *out);
 size_t lsa_bytes(const struct lsa *l);
+/* How many of a vector's leading numbers may be other than zero. */
+size_t lsa_rank(const struct lsa *l);
 
 /* Learns from the rows set in keep[i] of each segment. ASSAY_INVALID when they are too few or too alike to learn from;
  * ASSAY_UNAVAILABLE when *cancel became true. Takes seconds at most; any thread. */
 enum assay_code lsa_train(struct segment *const *segs, const uint64_t *const *keep, size_t n, size_t dim,
                           const atomic_bool *cancel, struct lsa **out, struct err *err) MUST_USE;
 
-/* The unit vectors (dim floats each) of all rows of a dictionary of `n` rows. A row without a known word gets a fixed
- * direction. Equal rows give equal bits, whatever else is in the dictionary. */
+/* The unit vectors (dim floats each, at least the rank) of all rows of a dictionary of `n` rows. A row without a known
+ * word gets a fixed direction. Equal rows give equal bits, whatever else is in the dictionary. */
 void lsa_embed_rows(const struct lsa *l, const struct inverted *terms, size_t n, size_t dim, float *out);
 
 /* A query: begins with zeroes in `sum` (dim floats), each term is added, then it is brought to length 1; false when no

@@ -75,7 +75,8 @@ struct segment_file {
 
 struct segment {
     atomic_int refs;
-    size_t n, dim;
+    size_t n;
+    size_t dim;     /* of its vectors: at most the collection's; beyond it they are zero */
     uint32_t langs; /* bit per words_lang() of its rows */
     const int64_t *chunk, *document;
     const uint32_t *by_doc;
@@ -129,6 +130,10 @@ void segment_use_codes(struct segment *s);
  * unit length and is copied. One reference, the caller's. */
 struct segment *segment_build(struct words *w, const struct vindex_change *const *adds, const float *vectors, size_t n,
                               size_t dim);
+
+/* Room for other vectors, n * dim floats to be filled, in the place of those there are; before the segment has codes,
+ * a graph or another owner. */
+float *segment_redim(struct segment *s, size_t dim);
 
 /* A row of a merge: which input, which of its rows. */
 struct seg_origin {

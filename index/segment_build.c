@@ -235,7 +235,9 @@ static void copy_row(struct segment *s, const struct segment *from, size_t row)
     put_word_end(s);
     buf_put(&s->sec[SEC_WORDS], from->words + from->word_at[row],
             (size_t)(from->word_at[row + 1] - from->word_at[row]) * sizeof(*from->words));
-    buf_put(&s->sec[SEC_VECTORS], from->vectors + row * s->dim, s->dim * sizeof(float));
+    buf_put(&s->sec[SEC_VECTORS], from->vectors + row * from->dim, from->dim * sizeof(float));
+    static const float zeroes[VINDEX_DIM_MAX];
+    buf_put(&s->sec[SEC_VECTORS], zeroes, (s->dim - from->dim) * sizeof(float));
 }
 
 static void merge_inverted(struct segment *s, struct segment *const *in, uint32_t *const *maps, size_t n)
@@ -267,7 +269,7 @@ struct segment *segment_merge(struct segment *const *in, const uint64_t *const *
     struct segment *s = segment_new(total, in[0]->dim);
     uint32_t **maps = mem_calloc(n, sizeof(*maps));
     for (size_t i = 0; i < n; i++) {
-        assert(in[i]->dim == s->dim);
+        s->dim = in[i]->dim > s->dim ? in[i]->dim : s->dim;
         s->langs |= in[i]->langs;
         maps[i] = mem_alloc((in[i]->n + 1) * sizeof(uint32_t));
         memset(maps[i], 0xff, in[i]->n * sizeof(uint32_t));
@@ -289,6 +291,17 @@ struct segment *segment_merge(struct segment *const *in, const uint64_t *const *
     assert(ok);
     (void)ok;
     return s;
+}
+
+float *segment_redim(struct segment *s, size_t dim)
+{
+    struct buf *vectors = &s->sec[SEC_VECTORS];
+    buf_free(vectors);
+    buf_reserve(vectors, s->n * dim * sizeof(float));
+    vectors->len = s->n * dim * sizeof(float);
+    s->dim = dim;
+    s->vectors = (float *)(void *)vectors->data;
+    return (float *)(void *)vectors->data;
 }
 
 /* The largest input with a graph of this m whose rows are all there; n: none. */

@@ -115,7 +115,7 @@ static bool header_valid(struct str bytes, uint64_t file_len, size_t dim, struct
     memcpy(h, bytes.ptr, sizeof(*h));
     uint64_t at = sizeof(*h);
     bool ok = memcmp(h->magic, magic, sizeof(magic)) == 0 && h->version == SEGMENT_VERSION &&
-              h->byte_order == byte_order && h->dim == dim && h->m <= VINDEX_M_MAX &&
+              h->byte_order == byte_order && h->dim >= 1 && h->dim <= dim && h->m <= VINDEX_M_MAX &&
               (h->m == 0 || (h->m >= VINDEX_M_MIN && h->max_level >= 0 && h->max_level <= LEVELS_MAX));
     for (size_t i = 0; i < FILE_SECTIONS && ok; i++) {
         const struct place *p = &h->sections[i];

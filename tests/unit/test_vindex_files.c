@@ -324,6 +324,7 @@ static void test_files__a_full_disk_is_an_error_and_the_old_files_stay(void **st
     save(&f);
     fill(&f);
     settle(&f);
+    save(&f);
     const int64_t saved = f.seq;
     char long_text[8192];
     memset(long_text, 'x', sizeof(long_text) - 1);
