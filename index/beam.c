@@ -327,7 +327,7 @@ size_t beam_search(const struct beam_graph *g, const float *query, size_t k, siz
     w.beam.at = arena_alloc(a, (w.beam.cap + 1) * sizeof(*w.beam.at));
     w.batch = arena_alloc(a, (2 * g->ground + THROUGH_MAX) * sizeof(*w.batch));
     if (g->codes != NULL) {
-        code8_query(query, g->dim, arena_alloc(a, code8_stride(g->dim)), &w.code);
+        code8_make_query(query, g->dim, arena_alloc(a, code8_stride(g->dim)), &w.code);
     }
     begin(&w, descend(&w), a);
     score_batch(&w);

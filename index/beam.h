@@ -16,6 +16,15 @@ struct arena;
 struct code8_row;
 struct cold;
 
+/* What a graph is over: n * dim floats that must stay in place until graph_free (they are borrowed, not copied), and
+ * their 8-bit codes, by which rows are compared while it is built (NULL: by the vectors) and when it is walked. */
+struct graph_rows {
+    const float *vectors;
+    size_t n, dim;
+    const uint8_t *codes;
+    const struct code8_row *code_rows;
+};
+
 /* A graph's links and its vectors; all borrowed. */
 struct beam_graph {
     const int32_t *links;  /* of every row and level; -1 ends a list early */

@@ -7,7 +7,7 @@
 #include <immintrin.h>
 #endif
 
-enum { CODE_MAX = 127, CODE_ZERO = 128 };
+enum { CODE_MAX = 127, CODE_ZERO = 128, CODE8_DIM_MAX = 4096 };
 /* More than single precision loses in sums of products of unit vectors: at most dim / KERNEL_LANES + 5 additions follow
  * one another, each off by 2^-24 of a sum below 1. */
 static const float ROUNDING = 2e-5F;
@@ -53,7 +53,7 @@ void code8_rows(const float *vectors, size_t n, size_t dim, uint8_t *codes, stru
     }
 }
 
-void code8_query(const float *query, size_t dim, int8_t *code, struct code8_query *out)
+void code8_make_query(const float *query, size_t dim, int8_t *code, struct code8_query *out)
 {
     float factor;
     int32_t sum = 0;
@@ -191,6 +191,28 @@ void code8_sum4_version(unsigned i, const int8_t *query, const uint8_t *const ro
 }
 
 /* ---- scores ---- */
+
+void code8_make_query_of_row(const uint8_t *row_code, const struct code8_row *row, size_t dim, int8_t *code,
+                             struct code8_query *out)
+{
+    typedef uint8_t block __attribute__((vector_size(CODE8_ALIGN)));
+    static const int8_t ones[CODE8_DIM_MAX] = {[0 ... CODE8_DIM_MAX - 1] = 1};
+    size_t stride = code8_stride(dim);
+    int32_t sum;
+    for (size_t i = 0; i < stride; i += CODE8_ALIGN) {
+        block b;
+        memcpy(&b, row_code + i, sizeof(b));
+        b ^= CODE_ZERO; /* takes 128 away, in two's complement */
+        memcpy(code + i, &b, sizeof(b));
+    }
+    versions[best()].sum1(ones, &row_code, stride, &sum);
+    *out = (struct code8_query){.code = code,
+                                .stride = stride,
+                                .shift = CODE_ZERO * (sum - CODE_ZERO * (int32_t)stride),
+                                .scale = row->scale,
+                                .error = row->error,
+                                .length = 1 + row->error};
+}
 
 static float score_of(const struct code8_query *q, int32_t sum, const struct code8_row *row)
 {

@@ -11,6 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Codes start at multiples of this many bytes and are filled up to one. */
 enum { CODE8_ALIGN = 64, CODE8_ROWS = 4 };
 size_t code8_stride(size_t dim);
@@ -29,7 +33,11 @@ struct code8_query {
     float scale, error, length; /* length: of what the code stands for */
 };
 /* Codes a query of length 1 into `code`, code8_stride(dim) bytes that are the caller's and stay in use. */
-void code8_query(const float *query, size_t dim, int8_t *code, struct code8_query *out);
+void code8_make_query(const float *query, size_t dim, int8_t *code, struct code8_query *out);
+
+/* A coded row as a query: the same without coding anything. `code` has room for its stride. */
+void code8_make_query_of_row(const uint8_t *row_code, const struct code8_row *row, size_t dim, int8_t *code,
+                             struct code8_query *out);
 
 float code8_score(const struct code8_query *q, const uint8_t *code, const struct code8_row *row);
 /* Four rows at once: out[i] has the bits that code8_score gives. */
@@ -42,5 +50,9 @@ float code8_bound(const struct code8_query *q, const struct code8_row *row);
 const char *code8_version(unsigned i);
 void code8_sum4_version(unsigned i, const int8_t *query, const uint8_t *const rows[CODE8_ROWS], size_t stride,
                         int32_t out[CODE8_ROWS]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

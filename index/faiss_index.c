@@ -66,7 +66,7 @@ static uint32_t *rows_in_places(const int64_t *order, size_t n)
     return rows;
 }
 
-enum assay_code graph_build(const float *vectors, size_t n, size_t dim, const struct graph_base *base,
+enum assay_code graph_build(const struct graph_rows *over, const struct graph_base *base,
                             const struct graph_params *params, const atomic_bool *cancel, struct graph **out,
                             struct err *err)
 {
@@ -74,14 +74,14 @@ enum assay_code graph_build(const float *vectors, size_t n, size_t dim, const st
     struct graph *g = mem_calloc(1, sizeof(*g));
     const int64_t *order = base != NULL ? base->order : NULL;
     const struct beam_graph *from = base != NULL ? &base->graph->view : NULL;
-    uint32_t *rows = rows_in_places(order, n);
+    uint32_t *rows = rows_in_places(order, over->n);
     /* The number of OpenMP threads belongs to the calling thread: setting it here leaves searches alone. */
     omp_set_num_threads(params->threads);
     enum assay_code code = ASSAY_OK;
-    if (faiss_shim_new(vectors, n, dim, params->m, params->ef_construction, from, order, &g->index, why) != 0) {
+    if (faiss_shim_new(over, params->m, params->ef_construction, from, order, &g->index, why) != 0) {
         code = failed("new", why, err);
     } else {
-        code = add_slices(g->index, vectors, rows, from != NULL ? from->n : 0, n, dim, cancel, err);
+        code = add_slices(g->index, over->vectors, rows, from != NULL ? from->n : 0, over->n, over->dim, cancel, err);
     }
     if (code == ASSAY_OK && order != NULL && faiss_shim_reorder(g->index, order, why) != 0) {
         code = failed("reorder", why, err);
@@ -94,7 +94,8 @@ enum assay_code graph_build(const float *vectors, size_t n, size_t dim, const st
         graph_free(g);
         return code;
     }
-    g->view.vectors = vectors;
+    g->view.vectors = over->vectors;
+    graph_use_codes(g, over->codes, over->code_rows);
     *out = g;
     return ASSAY_OK;
 }

@@ -23,7 +23,7 @@ struct graph_params {
 };
 
 struct graph;
-/* Builds over n * dim floats that must stay in place until graph_free (they are borrowed, not copied). With a `base`,
+/* Builds a graph. With a `base`,
  * which has the same m, its links are taken over and only the other rows are put in: order[i] is row i's place in the
  * order of base's rows followed by the others (NULL: the same order). Stops with ASSAY_UNAVAILABLE when *cancel becomes
  * true. */
@@ -31,7 +31,7 @@ struct graph_base {
     const struct graph *graph;
     const int64_t *order;
 };
-enum assay_code graph_build(const float *vectors, size_t n, size_t dim, const struct graph_base *base,
+enum assay_code graph_build(const struct graph_rows *over, const struct graph_base *base,
                             const struct graph_params *params, const atomic_bool *cancel, struct graph **out,
                             struct err *err) MUST_USE;
 void graph_free(struct graph *g); /* NULL is ignored */

@@ -9,6 +9,7 @@
 #include <faiss/impl/DistanceComputer.h>
 #include <faiss/utils/distances.h>
 
+#include "index/code8.h"
 #include "index/kernel.h"
 
 /*
@@ -95,17 +96,25 @@ float tie(faiss::idx_t i)
     return (float)((uint32_t)i * UINT32_C(2654435761) >> 22) * UNIT;
 }
 
-/* Distances to vectors where they lie; `rows` (may be null) says which row each place of the graph is. */
+/* Which row each place of the graph is; an empty list: its own. */
+using Places = std::vector<uint32_t>;
+
+size_t row_of(const Places &places, faiss::idx_t i)
+{
+    return places.empty() ? (size_t)i : places[(size_t)i];
+}
+
+/* Distances to vectors where they lie. */
 struct Distances : faiss::DistanceComputer {
-    const float *x, *query = nullptr;
-    const uint32_t *rows;
-    size_t dim;
-    Distances(const float *vectors, const uint32_t *row_of, size_t d) : x(vectors), rows(row_of), dim(d)
+    const graph_rows &over;
+    const Places &places;
+    const float *query = nullptr;
+    Distances(const graph_rows &rows, const Places &of) : over(rows), places(of)
     {
     }
     const float *at(faiss::idx_t i) const
     {
-        return x + (rows != nullptr ? rows[i] : (size_t)i) * dim;
+        return over.vectors + row_of(places, i) * over.dim;
     }
     void set_query(const float *q) override
     {
@@ -113,12 +122,12 @@ struct Distances : faiss::DistanceComputer {
     }
     float operator()(faiss::idx_t i) override
     {
-        return kernel_dot(query, at(i), dim) + tie(i);
+        return kernel_dot(query, at(i), over.dim) + tie(i);
     }
     void distances_batch_4(faiss::idx_t a, faiss::idx_t b, faiss::idx_t c, faiss::idx_t d, float &dis0, float &dis1,
                            float &dis2, float &dis3) override
     {
-        faiss::fvec_inner_product_batch_4(query, at(a), at(b), at(c), at(d), dim, dis0, dis1, dis2, dis3);
+        faiss::fvec_inner_product_batch_4(query, at(a), at(b), at(c), at(d), over.dim, dis0, dis1, dis2, dis3);
         dis0 += tie(a);
         dis1 += tie(b);
         dis2 += tie(c);
@@ -126,28 +135,78 @@ struct Distances : faiss::DistanceComputer {
     }
     float symmetric_dis(faiss::idx_t i, faiss::idx_t j) override
     {
-        return kernel_dot(at(i), at(j), dim) + tie(i) + tie(j);
+        return kernel_dot(at(i), at(j), over.dim) + tie(i) + tie(j);
     }
 };
 
-/* Vectors that lie at x already, row_of[i] (when there is one) in the i-th place: what is added is only counted. */
+/* The same by 8-bit codes: a quarter of the bytes, and a build is bound by what it reads. */
+struct CodeDistances : faiss::DistanceComputer {
+    const graph_rows &over;
+    const Places &places;
+    std::vector<int8_t> query_code, row_code;
+    struct code8_query query {
+    }, row{};
+    faiss::idx_t row_is = -1; /* the row that `row` stands for */
+    CodeDistances(const graph_rows &rows, const Places &of)
+        : over(rows), places(of), query_code(code8_stride(rows.dim)), row_code(code8_stride(rows.dim))
+    {
+    }
+    const uint8_t *at(faiss::idx_t i) const
+    {
+        return over.codes + row_of(places, i) * query_code.size();
+    }
+    const code8_row *scale(faiss::idx_t i) const
+    {
+        return over.code_rows + row_of(places, i);
+    }
+    void set_query(const float *q) override
+    {
+        ::code8_make_query(q, over.dim, query_code.data(), &query);
+    }
+    float operator()(faiss::idx_t i) override
+    {
+        return code8_score(&query, at(i), scale(i)) + tie(i);
+    }
+    void distances_batch_4(faiss::idx_t a, faiss::idx_t b, faiss::idx_t c, faiss::idx_t d, float &dis0, float &dis1,
+                           float &dis2, float &dis3) override
+    {
+        const uint8_t *const codes[CODE8_ROWS] = {at(a), at(b), at(c), at(d)};
+        const code8_row *const rows[CODE8_ROWS] = {scale(a), scale(b), scale(c), scale(d)};
+        float out[CODE8_ROWS];
+        code8_score4(&query, codes, rows, out);
+        dis0 = out[0] + tie(a);
+        dis1 = out[1] + tie(b);
+        dis2 = out[2] + tie(c);
+        dis3 = out[3] + tie(d);
+    }
+    /* One candidate is compared with many: it is made a query once. */
+    float symmetric_dis(faiss::idx_t i, faiss::idx_t j) override
+    {
+        if (row_is != j) {
+            code8_make_query_of_row(at(j), scale(j), over.dim, row_code.data(), &row);
+            row_is = j;
+        }
+        return code8_score(&row, at(i), scale(i)) + tie(i) + tie(j);
+    }
+};
+
+/* Vectors that lie somewhere already, in their places: what is added is only counted. */
 struct Borrowed : faiss::Index {
-    const float *x;
-    size_t room;
-    std::vector<uint32_t> row_of;
-    Borrowed(const float *vectors, size_t n, size_t dim, const int64_t *order)
-        : faiss::Index((faiss::idx_t)dim, faiss::METRIC_INNER_PRODUCT), x(vectors), room(n)
+    graph_rows over;
+    Places places;
+    Borrowed(const graph_rows &rows, const int64_t *order)
+        : faiss::Index((faiss::idx_t)rows.dim, faiss::METRIC_INNER_PRODUCT), over(rows)
     {
         if (order != nullptr) {
-            row_of.resize(n);
-            for (size_t i = 0; i < n; i++) {
-                row_of.at((size_t)order[i]) = (uint32_t)i;
+            places.resize(rows.n);
+            for (size_t i = 0; i < rows.n; i++) {
+                places.at((size_t)order[i]) = (uint32_t)i;
             }
         }
     }
     void add(faiss::idx_t n, const float *) override
     {
-        FAISS_THROW_IF_NOT_MSG((size_t)(ntotal + n) <= room, "more rows than there is room for");
+        FAISS_THROW_IF_NOT_MSG((size_t)(ntotal + n) <= over.n, "more rows than there is room for");
         ntotal += n;
     }
     void reset() override
@@ -161,7 +220,10 @@ struct Borrowed : faiss::Index {
     }
     faiss::DistanceComputer *get_distance_computer() const override
     {
-        return new Distances(x, row_of.empty() ? nullptr : row_of.data(), (size_t)d);
+        if (over.codes != nullptr) {
+            return new CodeDistances(over, places);
+        }
+        return new Distances(over, places);
     }
 };
 
@@ -182,19 +244,20 @@ void take_links(faiss::HNSW &to, const beam_graph &from)
 
 } // namespace
 
-int faiss_shim_new(const float *x, size_t n, size_t d, int m, int ef_construction, const struct beam_graph *base,
+int faiss_shim_new(const struct graph_rows *over, int m, int ef_construction, const struct beam_graph *base,
                    const int64_t *order, FaissIndex **out, char why[FAISS_SHIM_WHY])
 {
     return guarded(why, [&] {
-        auto storage = std::make_unique<Borrowed>(x, n, d, order);
+        auto storage = std::make_unique<Borrowed>(*over, order);
         auto graph = std::make_unique<faiss::IndexHNSW>(storage.get(), m);
         faiss::HNSW &links = graph->hnsw;
         /* One upper level in m rows: room for a little more than is likely, so that nothing is copied as it grows. */
-        links.neighbors.owned_data.reserve(n * (2 * (size_t)m + 2));
-        links.levels.reserve(n);
-        links.offsets.reserve(n + 1);
+        links.neighbors.owned_data.reserve(over->n * (2 * (size_t)m + 2));
+        links.levels.reserve(over->n);
+        links.offsets.reserve(over->n + 1);
         if (base != nullptr) {
-            FAISS_THROW_IF_NOT_MSG(base->dim == d && base->n <= n && base->upper == (size_t)m, "the base does not fit");
+            FAISS_THROW_IF_NOT_MSG(base->dim <= over->dim && base->n <= over->n && base->upper == (size_t)m,
+                                   "the base does not fit");
             take_links(links, *base);
             graph->ntotal = storage->ntotal = (faiss::idx_t)base->n;
         }

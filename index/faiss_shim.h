@@ -19,10 +19,11 @@ extern "C" {
 
 enum { FAISS_SHIM_WHY = 256 };
 
-/* Makes an HNSW index by inner product over the n * d floats at `x` (borrowed: they must outlive it). Row i takes the
+struct graph_rows;
+/* Makes an HNSW index by inner product over rows (borrowed: they must outlive it). Row i takes the
  * place order[i] while the graph is built (NULL: its own). It begins with the links of `base` (NULL: none), whose rows
  * have the first places; faiss_Index_add, given vectors in the order of places, makes the next ones part of it. */
-int faiss_shim_new(const float *x, size_t n, size_t d, int m, int ef_construction, const struct beam_graph *base,
+int faiss_shim_new(const struct graph_rows *over, int m, int ef_construction, const struct beam_graph *base,
                    const int64_t *order, FaissIndex **out, char why[FAISS_SHIM_WHY]);
 /* From places to rows: row i becomes what was in the place order[i]. Nothing can be added afterwards. */
 int faiss_shim_reorder(FaissIndex *hnsw, const int64_t *order, char why[FAISS_SHIM_WHY]);

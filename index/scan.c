@@ -121,7 +121,7 @@ void scan_segment(struct search *s, uint32_t seg_no, const float *query)
     struct arena_mark mark = arena_mark(s->arena);
     unsigned now = 0;
     if (seg->codes != NULL) {
-        code8_query(query, seg->dim, arena_alloc(s->arena, code8_stride(seg->dim)), &sc.code);
+        code8_make_query(query, seg->dim, arena_alloc(s->arena, code8_stride(seg->dim)), &sc.code);
         sc.room = arena_alloc(s->arena, seg->dim * sizeof(*sc.room));
     }
     BITS_EACH(s->eligible[seg_no].bits, seg->n, row)

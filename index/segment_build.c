@@ -352,7 +352,6 @@ void segment_code(struct segment *s)
 enum assay_code segment_seal(struct segment *s, struct segment *const *in, size_t n, const struct seg_origin *origins,
                              const struct graph_params *params, const atomic_bool *cancel, struct err *err)
 {
-    const float *vectors = s->vectors;
     uint32_t at = n > 0 ? find_base(in, n, origins, s->n, params->m) : 0;
     struct graph_base base = {NULL, NULL};
     int64_t *order = NULL;
@@ -360,10 +359,9 @@ enum assay_code segment_seal(struct segment *s, struct segment *const *in, size_
         order = base_order(origins, s->n, at, in[at]->n);
         base = (struct graph_base){in[at]->graph, order};
     }
-    enum assay_code code = graph_build(vectors, s->n, s->dim, at < n ? &base : NULL, params, cancel, &s->graph, err);
+    segment_code(s);
+    const struct graph_rows over = {s->vectors, s->n, s->dim, s->codes, s->code_rows};
+    enum assay_code code = graph_build(&over, at < n ? &base : NULL, params, cancel, &s->graph, err);
     free(order);
-    if (code == ASSAY_OK) {
-        segment_code(s);
-    }
     return code;
 }

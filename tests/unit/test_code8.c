@@ -76,7 +76,7 @@ static void test_code8__scores_are_within_their_bound(void **state)
             rows[r] = codes + r * code8_stride(dim);
             ofs[r] = &of[r];
         }
-        code8_query(query, dim, code, &q);
+        code8_make_query(query, dim, code, &q);
         code8_rows(row, CODE8_ROWS, dim, codes, of);
         code8_score4(&q, rows, ofs, four);
         for (size_t r = 0; r < CODE8_ROWS; r++) {
@@ -91,6 +91,33 @@ static void test_code8__scores_are_within_their_bound(void **state)
     }
 }
 
+/* A row made a query scores another as its floats would, coded: the codes are the same ones. */
+static void test_code8__a_row_can_be_the_query(void **state)
+{
+    (void)state;
+    uint64_t seed = 17;
+    for (size_t dim = 1; dim <= DIM_MAX; dim += 31) {
+        float two[2 * DIM_MAX];
+        struct code8_row of[2];
+        struct code8_query by_floats, by_row;
+        uint8_t *codes = mem_aligned(CODE8_ALIGN, 2 * code8_stride(dim));
+        int8_t *first = mem_aligned(CODE8_ALIGN, code8_stride(dim)),
+               *same = mem_aligned(CODE8_ALIGN, code8_stride(dim));
+        fill(&seed, two, dim);
+        fill(&seed, two + dim, dim);
+        code8_rows(two, 2, dim, codes, of);
+        code8_make_query(two, dim, first, &by_floats);
+        code8_make_query_of_row(codes, &of[0], dim, same, &by_row);
+        assert_memory_equal(first, same, code8_stride(dim));
+        float a = code8_score(&by_floats, codes + code8_stride(dim), &of[1]);
+        float b = code8_score(&by_row, codes + code8_stride(dim), &of[1]);
+        assert_memory_equal(&a, &b, sizeof(a));
+        free(same);
+        free(first);
+        free(codes);
+    }
+}
+
 static void test_code8__a_zero_vector_scores_zero(void **state)
 {
     (void)state;
@@ -100,7 +127,7 @@ static void test_code8__a_zero_vector_scores_zero(void **state)
     uint8_t *row = mem_aligned(CODE8_ALIGN, CODE8_ALIGN);
     struct code8_query q;
     code8_rows(zero, 1, 3, row, &of);
-    code8_query(one, 3, code, &q);
+    code8_make_query(one, 3, code, &q);
     assert_true(code8_score(&q, row, &of) == 0);
     code8_rows(one, 1, 3, row, &of);
     assert_true(fabsf(code8_score(&q, row, &of) - 1) < 1e-5F);
@@ -113,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_code8__every_version_gives_the_same_sums),
         cmocka_unit_test(test_code8__scores_are_within_their_bound),
+        cmocka_unit_test(test_code8__a_row_can_be_the_query),
         cmocka_unit_test(test_code8__a_zero_vector_scores_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,7 +61,9 @@ static struct graph *build(float *vectors, size_t n, const struct graph_base *ba
     struct graph *g = NULL;
     atomic_bool cancel = false;
     const struct graph_params params = {GRAPH_M, GRAPH_EF_CONSTRUCTION, 1};
-    assert_int_equal(graph_build(vectors, n, DIM, base, &params, &cancel, &g, &err), ASSAY_OK);
+    assert_int_equal(
+        graph_build(&(struct graph_rows){.vectors = vectors, .n = n, .dim = DIM}, base, &params, &cancel, &g, &err),
+        ASSAY_OK);
     return g;
 }
 
@@ -147,7 +149,9 @@ static void test_graph__equal_vectors_are_no_burden(void **state)
     for (size_t i = 0; i < EQUAL; i++) {
         memcpy(rows + i * DIM, some + i % GROUPS * DIM, DIM * sizeof(*rows));
     }
-    assert_int_equal(graph_build(rows, EQUAL, DIM, NULL, &params, &cancel, &g, &err), ASSAY_OK);
+    assert_int_equal(
+        graph_build(&(struct graph_rows){.vectors = rows, .n = EQUAL, .dim = DIM}, NULL, &params, &cancel, &g, &err),
+        ASSAY_OK);
     for (size_t q = 0; q < GROUPS; q++) {
         int64_t found[K];
         float scores[K];

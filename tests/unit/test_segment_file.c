@@ -121,7 +121,9 @@ static void test_segment_file__a_mapped_graph_can_be_extended(void **state)
     memcpy(more + (size_t)ROWS * DIM, s->vectors, (size_t)50 * DIM * sizeof(float));
     for (int i = 0; i < 2; i++) {
         struct graph_base base = {from[i]->graph, NULL};
-        assert_int_equal(graph_build(more, ROWS + 50, DIM, &base, &graph_params, &cancel, &of[i], &err), ASSAY_OK);
+        assert_int_equal(graph_build(&(struct graph_rows){.vectors = more, .n = ROWS + 50, .dim = DIM}, &base,
+                                     &graph_params, &cancel, &of[i], &err),
+                         ASSAY_OK);
     }
     const struct beam_graph *a = graph_view(of[0]), *b = graph_view(of[1]);
     assert_int_equal(a->n, ROWS + 50);
