@@ -235,6 +235,15 @@ void jsonw_kcstr(struct jsonw *w, const char *key, const char *s)
     jsonw_cstr(w, s);
 }
 
+void jsonw_kspan(struct jsonw *w, const char *key, size_t from, size_t to)
+{
+    jsonw_key(w, key);
+    jsonw_array(w);
+    jsonw_int(w, (int64_t)from);
+    jsonw_int(w, (int64_t)to);
+    jsonw_array_end(w);
+}
+
 void jsonw_kint(struct jsonw *w, const char *key, int64_t v)
 {
     jsonw_key(w, key);

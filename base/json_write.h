@@ -46,6 +46,7 @@ void jsonw_digest(struct jsonw *w, const struct digest *d);
 void jsonw_kstr(struct jsonw *w, const char *key, struct str s);
 void jsonw_kcstr(struct jsonw *w, const char *key, const char *s);
 void jsonw_kint(struct jsonw *w, const char *key, int64_t v);
+void jsonw_kspan(struct jsonw *w, const char *key, size_t from, size_t to); /* "key": [from, to] */
 void jsonw_kdouble(struct jsonw *w, const char *key, double v);
 void jsonw_kbool(struct jsonw *w, const char *key, bool v);
 void jsonw_ktime(struct jsonw *w, const char *key, int64_t us);

@@ -10,15 +10,6 @@
 
 enum { ENTRIES_MAX = 100 };
 
-static void write_span(struct jsonw *w, size_t from, size_t to)
-{
-    jsonw_key(w, "span");
-    jsonw_array(w);
-    jsonw_int(w, (int64_t)from);
-    jsonw_int(w, (int64_t)to);
-    jsonw_array_end(w);
-}
-
 static void write_checks(struct jsonw *w, const struct chunk_row *c)
 {
     jsonw_key(w, "checks");
@@ -30,7 +21,7 @@ static void write_checks(struct jsonw *w, const struct chunk_row *c)
         jsonw_kcstr(w, "outcome", check_outcome_name((enum check_outcome)k->outcome));
         jsonw_kstr(w, "expected", k->expected);
         jsonw_kstr(w, "actual", k->actual);
-        write_span(w, k->from, k->to);
+        jsonw_kspan(w, "span", k->from, k->to);
         jsonw_object_end(w);
     }
     jsonw_array_end(w);
@@ -81,7 +72,7 @@ static void write_chunk(struct jsonw *w, const struct collection *c, const struc
     jsonw_kdigest(w, "version", &ch->version);
     jsonw_kstr(w, "uri", d->uri.len > 0 ? d->uri : (struct str){0});
     jsonw_kstr(w, "title", d->title.len > 0 ? d->title : (struct str){0});
-    write_span(w, ch->from, ch->to);
+    jsonw_kspan(w, "span", ch->from, ch->to);
     jsonw_key(w, "page");
     if (ch->page > 0)
         jsonw_int(w, ch->page);

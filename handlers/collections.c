@@ -146,23 +146,14 @@ enum assay_code handle_collections_create(struct request *req, struct reply *rep
     return ASSAY_OK;
 }
 
-struct list_query {
-    struct str cursor;
-    int64_t limit;
-};
-static const struct json_field list_fields[] = {
-    PAGE_FIELDS(struct list_query),
-    JSON_FIELDS_END,
-};
-
 enum assay_code handle_collections_list(struct request *req, struct reply *reply, struct err *err)
 {
-    struct list_query q = {.limit = PAGE_DEFAULT};
+    struct page_query q = {.limit = PAGE_DEFAULT};
     struct str after = STR_LIT("");
     struct collection_row *rows;
     size_t n;
     struct jsonw w;
-    TRY(request_query(req, list_fields, &q, err));
+    TRY(request_query(req, page_fields, &q, err));
     if (q.cursor.len > 0)
         TRY(request_cursor(req, q.cursor, &after, err));
     TRY(store_collection_list(req->server->store, &req->call, after, (size_t)q.limit + 1, &rows, &n, err));

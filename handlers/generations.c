@@ -174,25 +174,16 @@ enum assay_code handle_index_rebuild(struct request *req, struct reply *reply, s
 
 /* ---- GET ---- */
 
-struct list_query {
-    struct str cursor;
-    int64_t limit;
-};
-static const struct json_field list_fields[] = {
-    PAGE_FIELDS(struct list_query),
-    JSON_FIELDS_END,
-};
-
 enum assay_code handle_generations_list(struct request *req, struct reply *reply, struct err *err)
 {
-    struct list_query q = {.limit = PAGE_DEFAULT};
+    struct page_query q = {.limit = PAGE_DEFAULT};
     struct collection *c;
     struct str text = STR_LIT("");
     struct generation_row *rows;
     size_t n;
     struct jsonw w;
     int64_t before = 0, head = 0;
-    TRY(request_query(req, list_fields, &q, err));
+    TRY(request_query(req, page_fields, &q, err));
     TRY(catalog_get(req->server->catalog, req->params[0], false, &c, err));
     TRY(request_cursor(req, q.cursor, &text, err));
     if (text.len > 0 && (!str_to_i64(text, &before) || before < 1 || before > INT32_MAX))

@@ -11,6 +11,13 @@ enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000, PAGE_CURSOR_MAX = 4096 };
     JSON_FIELD(st, cursor, JSON_FIELD_STR, .max = PAGE_CURSOR_MAX),                                                    \
         JSON_FIELD(st, limit, JSON_FIELD_INT, .min = 1, .max = PAGE_MAX)
 
+/* The query of a list that takes nothing else. */
+struct page_query {
+    struct str cursor;
+    int64_t limit;
+};
+extern const struct json_field page_fields[];
+
 /* A list reads one row more than the page holds, to know whether another page follows: cuts *n to the limit and says
  * so. */
 static inline bool page_cut(size_t *n, int64_t limit)

@@ -4,15 +4,6 @@
 #include "server/server.h"
 #include "store/collections.h"
 
-struct list_query {
-    struct str cursor;
-    int64_t limit;
-};
-static const struct json_field list_fields[] = {
-    PAGE_FIELDS(struct list_query),
-    JSON_FIELDS_END,
-};
-
 /* {"id","pipeline":{...},"created_at"}: the declaration as it is hashed, with its id. */
 static void write_pipeline(struct jsonw *w, const struct pipeline_row *row)
 {
@@ -25,7 +16,7 @@ static void write_pipeline(struct jsonw *w, const struct pipeline_row *row)
 
 enum assay_code handle_pipelines_list(struct request *req, struct reply *reply, struct err *err)
 {
-    struct list_query q = {.limit = PAGE_DEFAULT};
+    struct page_query q = {.limit = PAGE_DEFAULT};
     struct digest after;
     struct str keyset = {0};
     struct pipeline_row *rows;
@@ -33,7 +24,7 @@ enum assay_code handle_pipelines_list(struct request *req, struct reply *reply, 
     struct jsonw w;
     char hex[DIGEST_HEX + 1];
     const char *next = NULL;
-    TRY(request_query(req, list_fields, &q, err));
+    TRY(request_query(req, page_fields, &q, err));
     if (q.cursor.len > 0) {
         TRY(request_cursor(req, q.cursor, &keyset, err));
         if (!digest_from_hex(keyset, &after))

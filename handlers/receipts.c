@@ -44,11 +44,7 @@ static void write_hit(struct jsonw *w, struct str collection, const struct recei
     jsonw_kcstr(w, "state_now", h->state_now);
     jsonw_kstr(w, "document", h->document);
     jsonw_kdigest(w, "version", &h->version);
-    jsonw_key(w, "span");
-    jsonw_array(w);
-    jsonw_int(w, (int64_t)h->from);
-    jsonw_int(w, (int64_t)h->to);
-    jsonw_array_end(w);
+    jsonw_kspan(w, "span", h->from, h->to);
     write_optional(w, "uri", h->uri);
     jsonw_kstr(w, "title", h->title);
     jsonw_kstr(w, "media_type", h->media_type);

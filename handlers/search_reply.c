@@ -93,15 +93,6 @@ static void write_hit_explain(struct jsonw *w, const struct vindex_hit *h, int p
     jsonw_object_end(w);
 }
 
-static void write_span(struct jsonw *w, size_t from, size_t to)
-{
-    jsonw_key(w, "span");
-    jsonw_array(w);
-    jsonw_int(w, (int64_t)from);
-    jsonw_int(w, (int64_t)to);
-    jsonw_array_end(w);
-}
-
 /* Of a blocked source, or past its deadline and not yet recorded by the sweeper: held back all the same. */
 static void write_state(struct jsonw *w, const struct search *s, enum chunk_state state, bool source_active,
                         int64_t fresh_until_us)
@@ -120,7 +111,7 @@ static void write_side(struct jsonw *w, const struct search *s, const struct vin
         jsonw_kdigest(w, "chunk", &items[i].chunk);
         write_text(w, "heading", items[i].heading);
         write_text(w, "text", items[i].text);
-        write_span(w, items[i].from, items[i].to);
+        jsonw_kspan(w, "span", items[i].from, items[i].to);
         if (items[i].page > 0)
             jsonw_kint(w, "page", items[i].page);
         write_state(w, s, items[i].state, h->source_active, items[i].fresh_until_us);
@@ -162,7 +153,7 @@ static void write_hit(struct jsonw *w, const struct search *s, size_t i)
     write_text(w, "title", h->title);
     write_text(w, "heading", h->heading);
     write_text(w, "text", h->text);
-    write_span(w, h->from, h->to);
+    jsonw_kspan(w, "span", h->from, h->to);
     if (h->page > 0)
         jsonw_kint(w, "page", h->page);
     write_decimal(w, "score", h->score);

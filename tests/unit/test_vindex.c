@@ -583,11 +583,62 @@ static void test_vindex__hits_outlive_later_views(void **state)
     fixture_close(&f);
 }
 
+enum { BULK = 1000, BULK_WIDTH = 8 };
+
+/* One more row, so that the collection does not rest, and a tick; how many builds there were. */
+static int64_t one_more(struct fixture *f, int64_t chunk, const float *vector)
+{
+    struct err err = {0};
+    struct vindex_stats st = {0};
+    struct vindex_change more = add_change(chunk, "text");
+    int64_t next = 0;
+    more.embedding = vector;
+    apply(f, &more, 1);
+    assert_int_equal(vindex_tick(f->c, NOW, &next, &err), ASSAY_OK);
+    vindex_stats(f->c, &st);
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    return st.builds;
+}
+
+/* Rows that nobody searches gather without a graph; the first search of the vector leg has it built. */
+static void test_vindex__a_bulk_waits_for_its_graph_until_somebody_searches(void **state)
+{
+    (void)state;
+    struct fixture f;
+    uint64_t seed = 5;
+    int64_t chunk = 0, builds = 0;
+    fixture_open(&f, EMBEDDER_CLIENT, BULK_WIDTH, BULK / 10);
+    float rows[BULK_WIDTH];
+    struct vindex_change *ch = mem_calloc(BULK + 1, sizeof(*ch));
+    for (size_t i = 0; i < BULK_WIDTH; i++) {
+        rows[i] = (float)(random_unit(&seed) - 0.5);
+    }
+    ch[0] = source_change(1, "s", true, CLOCK_NEVER);
+    for (size_t i = 0; i < BULK; i++) {
+        ch[i + 1] = add_change(chunk++, "text");
+        ch[i + 1].embedding = rows;
+    }
+    apply(&f, ch, BULK + 1);
+    for (int i = 0; i < 30; i++) {
+        assert_int_equal(one_more(&f, chunk++, rows), 0);
+    }
+    struct vindex_query q = {.mode = VINDEX_VECTOR, .vector = rows, .k = 1, .now_us = NOW};
+    struct vindex_result r = search(&f, &q);
+    vindex_result_release(f.c, &r);
+    for (int i = 0; i < 300 && builds == 0; i++) {
+        builds = one_more(&f, chunk++, rows);
+    }
+    assert_true(builds > 0);
+    free(ch);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vindex__search_returns_what_a_plain_model_sees),
         cmocka_unit_test(test_vindex__graph_recall_has_a_floor),
+        cmocka_unit_test(test_vindex__a_bulk_waits_for_its_graph_until_somebody_searches),
         cmocka_unit_test(test_vindex__deadline_holds_without_any_tick),
         cmocka_unit_test(test_vindex__a_blocked_source_hides_at_once_and_comes_back),
         cmocka_unit_test(test_vindex__an_empty_acl_is_for_nobody),
